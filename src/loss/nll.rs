@@ -1,0 +1,34 @@
+//! Negative log-likelihood from log-probabilities.
+
+use super::{Reduction, validate_ignore_index};
+use crate::Result;
+
+/// Negative log-likelihood of class indices, from log-probabilities, in nats.
+///
+/// For a row of log-probabilities `x`, target `t`, class weights `w` and row weight `r`:
+///
+/// ```text
+/// loss = r * w_t * -x_t
+/// ```
+///
+/// The mean divides the sum of the losses by the sum of `r * w_t` over the rows that are not ignored.
+///
+/// Source: `torch.nn.functional.nll_loss`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Nll {
+    /// How row losses become one number.
+    pub reduction: Reduction,
+    /// Rows with one of these targets are left out; at most [`MAX_IGNORE_INDICES`](super::MAX_IGNORE_INDICES). Default: none.
+    pub ignore_index: Vec<i32>,
+}
+
+impl Nll {
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) names the option, its value and its domain.
+    pub fn validate(&self) -> Result<()> {
+        self.reduction.validate()?;
+        validate_ignore_index(&self.ignore_index)
+    }
+}
