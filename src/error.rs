@@ -78,6 +78,15 @@ pub enum Error {
         alignment: u32,
     },
 
+    /// One buffer is both read and written, which wgpu allows in no dispatch.
+    #[error("{input} and {output} are in the same buffer; put them into two buffers, or compile for Gradient::InPlace")]
+    SharedBuffer {
+        /// The binding that is read.
+        input: &'static str,
+        /// The binding that is written.
+        output: &'static str,
+    },
+
     /// The outputs handed to `encode` do not match what the operation was compiled for.
     #[error("{name} was {got}, but the operation was compiled {compiled}; compile it with a matching Request")]
     RequestMismatch {

@@ -2,6 +2,8 @@
 
 use super::{Reduction, invalid, validate_ignore_index};
 use crate::Result;
+use crate::gpu::program::{Program, RowLoss, sealed};
+use crate::gpu::{RowFragment, Switches};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
 ///
@@ -61,5 +63,39 @@ impl CrossEntropy {
             return Err(invalid("z_loss", self.z_loss, "finite and at least 0"));
         }
         Ok(())
+    }
+}
+
+impl sealed::Sealed for CrossEntropy {}
+
+impl RowLoss for CrossEntropy {
+    fn validate(&self) -> Result<()> {
+        Self::validate(self)
+    }
+
+    fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn ignore_index(&self) -> &[i32] {
+        &self.ignore_index
+    }
+
+    fn program(&self) -> Program {
+        let inverse_temperature = 1.0 / self.temperature;
+        Program {
+            row: RowFragment::CrossEntropy,
+            switches: Switches { smoothing: self.label_smoothing > 0.0, ..Switches::default() },
+            options: [
+                std::f32::consts::LOG2_E * inverse_temperature,
+                inverse_temperature,
+                self.label_smoothing,
+                self.z_loss,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+            ],
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::{Reduction, validate_ignore_index};
 use crate::Result;
+use crate::gpu::program::{Program, RowLoss, sealed};
+use crate::gpu::{RowFragment, Switches};
 
 /// Negative log-likelihood of class indices, from log-probabilities, in nats.
 ///
@@ -30,5 +32,25 @@ impl Nll {
     pub fn validate(&self) -> Result<()> {
         self.reduction.validate()?;
         validate_ignore_index(&self.ignore_index)
+    }
+}
+
+impl sealed::Sealed for Nll {}
+
+impl RowLoss for Nll {
+    fn validate(&self) -> Result<()> {
+        Self::validate(self)
+    }
+
+    fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    fn ignore_index(&self) -> &[i32] {
+        &self.ignore_index
+    }
+
+    fn program(&self) -> Program {
+        Program { row: RowFragment::Nll, switches: Switches::default(), options: [0.0; 8] }
     }
 }

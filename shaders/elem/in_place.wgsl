@@ -1,0 +1,9 @@
+// Results are written over the logits.
+// Needs: Chunk, unpack, pack. Provides: load_chunk, store_chunk, store_partial.
+
+@group(0) @binding(1) var<storage, read_write> logits: array<Chunk>;
+
+fn load_chunk(chunk: u32) -> vec4<f32> { return unpack(logits[chunk]); }
+fn store_chunk(chunk: u32, x: vec4<f32>) { logits[chunk] = pack(x); }
+// Groups of rows end on a chunk boundary here, so a chunk is never partial.
+fn store_partial(chunk: u32, x: vec4<f32>, count: u32) { store_chunk(chunk, x); }

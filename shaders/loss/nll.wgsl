@@ -1,0 +1,71 @@
+// Negative log-likelihood of a class index, from log-probabilities, in nats: loss = -w_t x_t.
+//
+// Only the target's logit matters; the rest of the row is read for the details alone.
+//
+// Needs: row/order, row/target, row/result, math. Provides: the loss of the row schedules.
+
+override DETAILS: bool = false;  // target log-probability, argmax and rank; the log-partition is 0
+override READS_ROW: bool = DETAILS;
+
+struct Row {
+    index: u32,
+    label: Target,
+    logit: f32,  // of the target
+}
+
+fn row_begin(index: u32, first_element: u32) -> Row {
+    let label = row_target(index);
+    return Row(index, label, load_logit(first_element + select(0u, label.class, label.class != NO_CLASS)));
+}
+
+fn excluded_class(row: Row) -> u32 { return row.label.class; }
+
+struct Partial {
+    order: Order,
+}
+
+fn partial_identity() -> Partial { return Partial(order_identity()); }
+fn partial_raise(a: Partial, candidate: f32) -> Partial { return a; }
+fn partial_add(a: Partial, x: vec4<f32>, class: vec4<u32>, row: Row) -> Partial {
+    return Partial(order_add(a.order, x, class, row.logit, row.label.class));
+}
+fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(order_combine(a.order, b.order)); }
+
+struct Record {
+    kind: u32,
+    at_target: f32,
+    class: u32,
+}
+const GRADIENT = 0u;
+const NOT_A_NUMBER = 1u;
+
+fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+    let t = row.label;
+    let has_class = t.class != NO_CLASS;
+    let non_finite = has_class && (is_nan(row.logit) || (is_infinite(row.logit) && row.logit > 0.0));
+    let weight = t.class_weight * t.row_weight;
+    // What has no weight does not count, even at -inf.
+    var loss = select(-weight * row.logit, 0.0, weight == 0.0);
+    var kind = GRADIENT;
+    if t.bad || non_finite {
+        kind = NOT_A_NUMBER;
+        loss = params.nan;
+    }
+    var order = vec2(NO_CLASS, NO_CLASS);
+    if DETAILS { order = order_reduce(mine.order, lane); }
+    if lane.index == 0u {
+        write_loss(row.index, loss);
+        if DETAILS {
+            let argmax = select(order.x, t.class, has_class && order.y == 0u);
+            let log_prob = select(select(0.0, row.logit, has_class), params.nan, kind == NOT_A_NUMBER);
+            write_details(row.index, Details(0.0, log_prob, argmax, select(NO_CLASS, order.y, has_class && !non_finite)));
+        }
+        if non_finite { count_non_finite(row.index); }
+    }
+    return Record(kind, -weight * gradient_scale(), t.class);
+}
+
+fn row_map(x: vec4<f32>, class: vec4<u32>, r: Record) -> vec4<f32> {
+    if r.kind == NOT_A_NUMBER { return vec4(params.nan); }
+    return select(vec4(0.0), vec4(r.at_target), class == vec4(r.class));
+}

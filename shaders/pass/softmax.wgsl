@@ -1,0 +1,51 @@
+// Softmax of each row, or its logarithm, by the row schedules:
+//     softmax(x)_c = e^(x_c - max) / sum,    log_softmax(x)_c = (x_c - max) - log(sum).
+// A row with NaN, +inf or nothing but -inf becomes NaN.
+//
+// Needs: row/max_sum, math. Provides: the loss of the row schedules.
+
+override LOGARITHM: bool = false;
+const READS_ROW = true;
+const NO_CLASS = 0xffffffffu;
+
+fn exponent_scale() -> f32 { return params.options[0].x; }  // log2(e) / temperature
+fn inverse_temperature() -> f32 { return params.options[0].y; }
+
+struct Row {
+    index: u32,
+}
+
+fn row_begin(index: u32, first_element: u32) -> Row { return Row(index); }
+fn excluded_class(row: Row) -> u32 { return NO_CLASS; }
+
+struct Partial {
+    all: MaxSum,
+}
+
+fn partial_identity() -> Partial { return Partial(max_sum_identity()); }
+fn partial_raise(a: Partial, candidate: f32) -> Partial { return Partial(max_sum_raise(a.all, candidate)); }
+fn partial_add(a: Partial, x: vec4<f32>, class: vec4<u32>, row: Row) -> Partial { return Partial(max_sum_add(a.all, x)); }
+fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(max_sum_combine(a.all, b.all)); }
+
+struct Record {
+    finite: u32,
+    maximum: f32,
+    sum: f32,
+    log_sum: f32,
+}
+
+fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+    let has_nan = select(0.0, 1.0, max_sum_has_nan(mine.all));
+    let highest = reduce_max(vec4(mine.all.maximum, has_nan, 0.0, 0.0), lane);
+    let based = max_sum_raise(mine.all, highest.x);
+    let sum = reduce_sum(based.sum, lane);
+    let total = (sum.x + sum.y) + (sum.z + sum.w);
+    let finite = highest.y == 0.0 && !is_infinite(highest.x) && total > 0.5;
+    return Record(u32(finite), highest.x, total, accurate_log(max(total, 1.0)));
+}
+
+fn row_map(x: vec4<f32>, class: vec4<u32>, r: Record) -> vec4<f32> {
+    if r.finite == 0u { return vec4(params.nan); }
+    if LOGARITHM { return (x - r.maximum) * inverse_temperature() - r.log_sum; }
+    return exp2(exponent_scale() * (x - r.maximum)) / r.sum;
+}

@@ -1,0 +1,43 @@
+// The softmax monoid: the largest logit seen, and the sum of exponentials relative to it.
+//
+//     (m1, s1) . (m2, s2) = (m, s1 e^(m1-m) + s2 e^(m2-m)),  m = max(m1, m2)
+//
+// Needs: the reduce fragment. Provides: MaxSum, max_sum_*, largest, EXPONENT_SCALE (override).
+// A logit of -inf contributes 0; a NaN is remembered by its bits, because max drops it.
+
+// The identity of max: finite, so that -inf - maximum stays -inf and never becomes NaN.
+const LOWEST = -3.4028234e38;
+
+struct MaxSum {
+    maximum: f32,
+    sum: vec4<f32>,       // four interleaved sums of 2^(scale (x - maximum))
+    magnitude: vec4<u32>, // largest |x| seen, as bits shifted left by one: above INFINITE means NaN
+}
+const INFINITE = 0xff000000u;
+
+fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+
+fn max_sum_identity() -> MaxSum { return MaxSum(LOWEST, vec4(0.0), vec4(0u)); }
+
+// Rebases the sum to a maximum that is at least `candidate`.
+fn max_sum_raise(a: MaxSum, candidate: f32) -> MaxSum {
+    let m = max(a.maximum, candidate);
+    return MaxSum(m, a.sum * exp2(exponent_scale() * (a.maximum - m)), a.magnitude);
+}
+
+// Adds four logits, none above the maximum. The difference comes first: scaled logits would lose their low digits.
+fn max_sum_add(a: MaxSum, x: vec4<f32>) -> MaxSum {
+    return MaxSum(
+        a.maximum,
+        a.sum + exp2(exponent_scale() * (x - a.maximum)),
+        max(a.magnitude, bitcast<vec4<u32>>(x) << vec4(1u)),
+    );
+}
+
+fn max_sum_combine(a: MaxSum, b: MaxSum) -> MaxSum {
+    let ra = max_sum_raise(a, b.maximum);
+    let rb = max_sum_raise(b, a.maximum);
+    return MaxSum(ra.maximum, ra.sum + rb.sum, max(ra.magnitude, rb.magnitude));
+}
+
+fn max_sum_has_nan(a: MaxSum) -> bool { return any(a.magnitude > vec4(INFINITE)); }

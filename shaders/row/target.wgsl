@@ -1,0 +1,44 @@
+// The target of a row and its weights.
+// Needs: params. Provides: Target, row_target, class_weight, NO_CLASS.
+
+@group(0) @binding(3) var<storage, read> targets: array<i32>;
+@group(0) @binding(4) var<storage, read> class_weights: array<f32>;
+@group(0) @binding(5) var<storage, read> row_weights: array<f32>;
+
+const NO_CLASS = 0xffffffffu;
+
+struct Target {
+    class: u32,         // NO_CLASS where the row is ignored or its target is bad
+    value: i32,         // as stored
+    ignored: bool,
+    bad: bool,          // neither a class nor ignored
+    class_weight: f32,  // of the target's class; 0 without one
+    row_weight: f32,
+}
+
+fn is_ignored(value: i32) -> bool {
+    var found = false;
+    for (var i = 0u; i < params.ignore_count; i++) { found |= params.ignore_index[i / 4u][i % 4u] == value; }
+    return found;
+}
+
+fn class_weight(class: u32) -> f32 {
+    if (params.flags & HAS_CLASS_WEIGHTS) == 0u { return 1.0; }
+    return class_weights[class];
+}
+
+fn row_target(row: u32) -> Target {
+    let i = params.rows_base + row;
+    let value = targets[i];
+    let ignored = is_ignored(value);
+    // A negative target becomes a large unsigned one.
+    let bad = !ignored && bitcast<u32>(value) >= params.classes;
+    var t = Target(NO_CLASS, value, ignored, bad, 0.0, 0.0);
+    if !ignored && !bad {
+        t.class = bitcast<u32>(value);
+        t.class_weight = class_weight(t.class);
+        t.row_weight = 1.0;
+        if (params.flags & HAS_ROW_WEIGHTS) != 0u { t.row_weight = row_weights[i]; }
+    }
+    return t;
+}

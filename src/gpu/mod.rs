@@ -1,0 +1,19 @@
+//! The GPU layer.
+mod caps;
+mod kernel;
+mod params;
+mod pipeline;
+mod plan;
+pub(crate) mod program;
+mod recorder;
+mod scratch;
+mod shader;
+mod window;
+
+pub use caps::Caps;
+pub use kernel::{Inputs, Kernel, Outputs};
+pub(crate) use pipeline::Switches;
+pub use plan::{Plan, Tuning, plan};
+pub use program::RowLoss;
+pub use shader::{Elements, Reduce, RowFragment, Shader};
+pub use window::Window;

@@ -1,0 +1,63 @@
+//! Buffers that an operation needs for itself: a few bytes a block of rows, and the row losses where the caller wants none.
+
+use super::caps::Caps;
+use crate::summary::Details;
+use crate::{Error, Result};
+
+/// Elements that a workgroup of a vector pass folds; `BLOCK` in `shaders/pass/`.
+pub(crate) const BLOCK: u32 = 1024;
+const SURVEY_BYTES: u64 = 24;
+const STATUS_BYTES: u64 = 16;
+
+/// Scratch of one operation. Encoders that share it are in no conflict: a queue runs submissions one after another, and
+/// nothing in it outlives the operation that wrote it.
+pub(crate) struct Scratch {
+    pub status: wgpu::Buffer,
+    pub surveys: [wgpu::Buffer; 2],
+    pub sums: [wgpu::Buffer; 2],
+    pub losses: Option<wgpu::Buffer>,
+    /// Stand for weights that are absent; never read.
+    pub absent_input: wgpu::Buffer,
+    /// Stands for details that are absent; never written.
+    pub absent_output: wgpu::Buffer,
+    rows: u32,
+}
+
+impl Scratch {
+    pub fn new(device: &wgpu::Device, caps: &Caps, rows: u32, with_losses: bool) -> Result<Self> {
+        // Each vector window may end in a partial block of its own.
+        let blocks = u64::from(rows.div_ceil(BLOCK)) + u64::from(rows) * 4 / caps.max_binding.max(1) + 2;
+        let buffer = |label, size: u64| {
+            if size > caps.max_buffer {
+                return Err(Error::TooLarge {
+                    what: "a vector of one entry a row in bytes",
+                    size,
+                    limit: caps.max_buffer,
+                    limited_by: "max_buffer_size",
+                    remedy: "evaluate the batch in parts",
+                });
+            }
+            Ok(device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            }))
+        };
+        let survey = || buffer("logloss surveys", SURVEY_BYTES * blocks);
+        let sum = || buffer("logloss partial sums", 4 * blocks);
+        Ok(Self {
+            status: buffer("logloss status", STATUS_BYTES)?,
+            surveys: [survey()?, survey()?],
+            sums: [sum()?, sum()?],
+            losses: with_losses.then(|| buffer("logloss losses", 4 * u64::from(rows.max(1)))).transpose()?,
+            absent_input: buffer("logloss absent input", 16)?,
+            absent_output: buffer("logloss absent output", size_of::<Details>() as u64)?,
+            rows,
+        })
+    }
+
+    pub fn fits(&self, rows: u32, with_losses: bool) -> bool {
+        self.rows >= rows && (self.losses.is_some() || !with_losses)
+    }
+}

@@ -1,0 +1,91 @@
+//! Windows over batches larger than a binding: ranges of rows, and where each tensor's range lies.
+
+use std::num::NonZeroU64;
+
+use crate::{Error, Result};
+
+/// A range of rows that is computed by one dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Index in the batch of its first row.
+    pub first_row: u32,
+    /// Number of rows.
+    pub rows: u32,
+}
+
+/// Rows are cut at multiples of this many where they can be, so that vectors of 4-byte entries start at a 256-byte offset.
+const ALIGNED_ROWS: u32 = 64;
+
+/// Cuts `rows` (a multiple of `group_rows`) into windows of whole groups that fit a binding of `max_binding` bytes.
+pub(crate) fn cut(rows: u32, group_rows: u32, row_bytes: u64, max_binding: u64, alignment: u32) -> Result<Vec<Window>> {
+    if rows == 0 {
+        return Ok(Vec::new());
+    }
+    // A window may start up to one alignment behind its binding's offset.
+    let room = max_binding.saturating_sub(alignment.into());
+    let fitting = u32::try_from(room / row_bytes).unwrap_or(u32::MAX);
+    let step = if fitting >= ALIGNED_ROWS { ALIGNED_ROWS } else { group_rows };
+    let size = (fitting - fitting % step).min(rows);
+    if size == 0 {
+        return Err(Error::TooLarge {
+            what: "a group of rows in bytes",
+            size: row_bytes * u64::from(group_rows),
+            limit: room,
+            limited_by: "max_storage_buffer_binding_size",
+            remedy: "request the adapter's own limits or use the CPU engine",
+        });
+    }
+    let starts = (0..rows).step_by(size as usize);
+    Ok(starts.map(|first_row| Window { first_row, rows: size.min(rows - first_row) }).collect())
+}
+
+/// A caller's binding, checked, that windows are cut from.
+#[derive(Clone)]
+pub(crate) struct Tensor<'a> {
+    pub buffer: &'a wgpu::Buffer,
+    pub offset: u64,
+    pub row_bytes: u64,
+}
+
+/// A window's part of a tensor, and the bytes in front of its first row that the aligned offset brings along.
+pub(crate) struct Part<'a> {
+    pub binding: wgpu::BufferBinding<'a>,
+    pub lead: u32,
+}
+
+impl<'a> Tensor<'a> {
+    /// The tensor behind `binding`, after checking everything that wgpu would otherwise report through its error handler.
+    pub fn check(
+        name: &'static str,
+        binding: &wgpu::BufferBinding<'a>,
+        row_bytes: u64,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+        alignment: u32,
+    ) -> Result<Self> {
+        let wgpu::BufferBinding { buffer, offset, size } = *binding;
+        if !buffer.usage().contains(usage) {
+            return Err(Error::MissingUsage { name, usage });
+        }
+        if offset % u64::from(alignment) != 0 {
+            return Err(Error::MisalignedOffset { name, offset, alignment });
+        }
+        let behind = buffer.size().saturating_sub(offset);
+        let got = size.map_or(behind, |size| size.get().min(behind));
+        if got < bytes {
+            return Err(Error::BindingTooSmall { name, needed: bytes, got });
+        }
+        Ok(Self { buffer, offset, row_bytes })
+    }
+
+    /// The part of a window. `alignment` is the device's.
+    pub fn part(&self, window: Window, alignment: u32) -> Part<'a> {
+        let begin = self.offset + u64::from(window.first_row) * self.row_bytes;
+        let lead = begin % u64::from(alignment);
+        let size = lead + u64::from(window.rows) * self.row_bytes;
+        let binding = wgpu::BufferBinding { buffer: self.buffer, offset: begin - lead, size: NonZeroU64::new(size) };
+        // The lead is less than the alignment, which is a u32.
+        #[expect(clippy::cast_possible_truncation, reason = "less than a u32 alignment")]
+        Part { binding, lead: lead as u32 }
+    }
+}

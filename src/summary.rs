@@ -1,0 +1,107 @@
+//! What a batch came to: the reduced loss, its denominator, and a status that cannot be missed.
+
+use crate::{Error, Result, Shape};
+
+/// Value of the `first_*` fields of [`Summary`] where there is no such row, and of [`Details::rank`] where there is no rank.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Totals of a batch, laid out as the kernels write them: 64 bytes.
+///
+/// Copy the summary buffer into a mappable one, read it with `bytemuck::from_bytes`, and call [`check`](Self::check).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Summary {
+    /// The reduced loss in nats; the sum for `Reduction::None`. NaN when a target is bad or a row is not finite.
+    pub loss: f32,
+    /// Sum of the row losses.
+    pub loss_sum: f32,
+    /// Sum of `row_weight * class_weight[target]` over the rows that count.
+    pub weight_sum: f32,
+    /// What every row's gradient was multiplied by: one over the denominator, or 0 where that is 0.
+    pub gradient_scale: f32,
+    /// Rows in the batch.
+    pub rows: u32,
+    /// Rows left out because of their target.
+    pub ignored: u32,
+    /// The first of them, or [`ABSENT`].
+    pub first_ignored: u32,
+    /// Rows whose target is neither a class nor ignored.
+    pub bad_targets: u32,
+    /// The first of them, or [`ABSENT`].
+    pub first_bad_row: u32,
+    /// The target in that row.
+    pub first_bad_target: i32,
+    /// Rows that count and hold NaN, +inf, or nothing but -inf.
+    pub non_finite: u32,
+    /// The first of them, or [`ABSENT`].
+    pub first_non_finite: u32,
+    /// Pads the struct to 64 bytes.
+    pub reserved: [u32; 4],
+}
+
+impl Summary {
+    /// Turns a bad target into an error.
+    ///
+    /// # Errors
+    /// [`Error::BadTarget`] names the first bad row and its target.
+    pub fn check(&self, shape: Shape) -> Result<()> {
+        if self.bad_targets == 0 {
+            return Ok(());
+        }
+        Err(Error::BadTarget {
+            row: self.first_bad_row.into(),
+            value: self.first_bad_target.into(),
+            classes: shape.classes.into(),
+            count: self.bad_targets.into(),
+        })
+    }
+}
+
+/// What else is known of a row once its logits have been read: 16 bytes.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Details {
+    /// Log-partition `logsumexp(x)` in nats, of the logits divided by the temperature.
+    pub lse: f32,
+    /// Log-probability of the target in nats; 0 in an ignored row.
+    pub log_prob: f32,
+    /// Class of the largest logit; the lowest of equals.
+    pub argmax: u32,
+    /// How many logits stand before the target's: larger ones, and equal ones of a lower class. [`ABSENT`] where the row is
+    /// ignored, bad or not finite. The target is among the k largest when `rank < k`.
+    pub rank: u32,
+}
+
+/// Results of a batch on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Totals and status.
+    pub summary: Summary,
+    /// Loss of each row in nats, weighted, before any division.
+    pub losses: Vec<f32>,
+    /// Gradient of the reduced loss with respect to the logits, (rows, classes) row-major; empty if not requested.
+    pub gradient: Vec<f32>,
+    /// Details of each row; empty if not requested.
+    pub details: Vec<Details>,
+}
+
+/// What to compute besides the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Request {
+    /// Whether to compute the gradient, and where to.
+    pub gradient: Gradient,
+    /// Whether to write [`Details`] of each row.
+    pub details: bool,
+}
+
+/// Where the gradient goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Gradient {
+    /// No gradient: forward only.
+    #[default]
+    No,
+    /// Into a buffer of its own.
+    Separate,
+    /// Over the logits.
+    InPlace,
+}
