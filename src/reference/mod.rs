@@ -25,7 +25,8 @@ use row::Row;
 /// What the reference computes of a batch, in float64 and nats.
 ///
 /// A row is *ignored* if its target is an ignore index. A row that counts is *non-finite* if one of its logits is NaN or
-/// +inf, or if all are -inf; its loss, lse, log-probability and gradient are NaN, whatever its weights are.
+/// +inf, or if all are -inf; its loss, lse, log-probability and gradient are NaN, whatever its weights are. Only a mean over
+/// a weight sum of 0 has a gradient of zeros in every row.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
