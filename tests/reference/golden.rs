@@ -107,3 +107,17 @@ fn moving_the_class_axis_has_an_inverse() {
     assert_eq!(rows[12..15], [100, 110, 120]);
     assert_eq!(crate::common::golden::class_axis_to_1(&[2, 3, 2, 2], &rows), input);
 }
+
+#[test]
+fn comparison_has_the_tolerance_it_says() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let passes = |got: f64, want, relative, absolute| {
+        std::panic::catch_unwind(|| assert_close("comparison", &[got], &[want], relative, absolute)).is_ok()
+    };
+    for (got, want) in [(nan, nan), (inf, inf), (-inf, -inf), (0.0, -0.0), (8.0, 8.25), (-8.0, -7.75), (0.125, 0.0)] {
+        assert!(passes(got, want, 1.0 / 31.0, 0.125), "{got} is near {want}");
+    }
+    for (got, want) in [(nan, 0.0), (0.0, nan), (inf, -inf), (inf, 1e300), (1e300, inf), (8.0, 8.5), (0.126, 0.0)] {
+        assert!(!passes(got, want, 1.0 / 31.0, 0.125), "{got} is far from {want}");
+    }
+}
