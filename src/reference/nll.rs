@@ -1,0 +1,29 @@
+//! Negative log-likelihood from log-probabilities, in float64.
+
+use super::{Evaluation, RowLoss, evaluate, weight, weighted};
+use crate::{Batch, Nll, Result};
+
+/// [`Nll`] of a batch, literally.
+///
+/// For a row of log-probabilities `x` with target `t`:
+///
+/// ```text
+/// loss        = row_weight * w_t * -x_t
+/// dloss/dx_j  = -row_weight * w_t * [j = t]
+/// ```
+///
+/// [`Evaluation::log_prob`] is `x_t` as given; [`Evaluation::lse`] is 0 up to rounding if the row is normalised.
+///
+/// # Errors
+/// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::LengthMismatch`](crate::Error::LengthMismatch) and
+/// [`Error::BadTarget`](crate::Error::BadTarget).
+pub fn nll(options: &Nll, batch: &Batch<'_>) -> Result<Evaluation> {
+    options.validate()?;
+    evaluate(batch, &options.ignore_index, options.reduction, 1.0, |row, target| {
+        let class_weight = weight(batch.class_weights, target);
+        let log_prob = row.logit(target);
+        let mut gradient = vec![0.0; row.classes()];
+        gradient[target] = -class_weight;
+        RowLoss { loss: weighted(class_weight, -log_prob), log_prob, gradient }
+    })
+}

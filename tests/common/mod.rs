@@ -1,0 +1,43 @@
+//! What the test suites share: golden cases and comparison.
+#![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
+
+pub mod golden;
+
+/// Asserts that every element of `got` is within `max(absolute, relative * |want|)` of `want`. NaN equals NaN, and an
+/// infinity equals itself. The message names the element that is furthest beyond its tolerance.
+#[track_caller]
+pub fn assert_close<T: Copy + Into<f64>>(name: &str, got: &[T], want: &[f64], relative: f64, absolute: f64) {
+    assert_eq!(got.len(), want.len(), "{name}: number of elements");
+    let mut wrong = 0;
+    let mut worst = (0.0, 0);
+    for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let excess = excess(got.into(), want, relative, absolute);
+        if excess > 1.0 {
+            wrong += 1;
+        }
+        if excess > worst.0 {
+            worst = (excess, i);
+        }
+    }
+    if wrong > 0 {
+        let (excess, i) = worst;
+        let (got, want) = (got[i].into(), want[i]);
+        let error = (got - want).abs();
+        panic!(
+            "{name}: element {i} is {got:e}, want {want:e}: error {error:e} (relative {:e}), {excess:.3e} times the \
+             tolerance (relative {relative:e}, absolute {absolute:e}); {wrong} elements are wrong",
+            error / want.abs()
+        );
+    }
+}
+
+/// The error in units of the tolerance; infinite where `got` and `want` are not both finite, nor equal, nor both NaN.
+fn excess(got: f64, want: f64, relative: f64, absolute: f64) -> f64 {
+    if got == want || (got.is_nan() && want.is_nan()) {
+        return 0.0;
+    }
+    if !got.is_finite() || !want.is_finite() {
+        return f64::INFINITY;
+    }
+    (got - want).abs() / absolute.max(relative * want.abs())
+}
