@@ -24,11 +24,11 @@ struct Row {
 fn row_begin(index: u32, first_element: u32) -> Row {
     let label = row_target(index);
     // Without a target class any logit will do: its value is not used.
-    return Row(index, label, load_logit(first_element + select(0u, label.class, label.class != NO_CLASS)));
+    return Row(index, label, load_logit(first_element + select(0u, label.class_id, label.class_id != NO_CLASS)));
 }
 
 // The class that the statistics leave out.
-fn excluded_class(row: Row) -> u32 { return row.label.class; }
+fn excluded_class(row: Row) -> u32 { return row.label.class_id; }
 
 struct Partial {
     rest: MaxSum,
@@ -49,24 +49,24 @@ fn partial_raise(a: Partial, candidate: f32) -> Partial {
     return r;
 }
 
-fn partial_add(a: Partial, x: vec4<f32>, class: vec4<u32>, row: Row) -> Partial {
+fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Partial {
     var r = a;
     r.rest = max_sum_add(a.rest, x);
     if SMOOTHING {
-        let w = class_weights_of(class);
+        let w = class_weights_of(class_id);
         r.weight += w;
         // 0 * inf is 0 here: a class of weight 0 contributes nothing.
         r.deficit += select(w * (a.rest.maximum - x), vec4(0.0), w == vec4(0.0));
     }
-    if DETAILS { r.order = order_add(a.order, x, class, row.logit, row.label.class); }
+    if DETAILS { r.order = order_add(a.order, x, class_id, row.logit, row.label.class_id); }
     return r;
 }
 
 // Positions outside the row have class NO_CLASS and weight 0.
-fn class_weights_of(class: vec4<u32>) -> vec4<f32> {
-    let inside = class < vec4(params.classes);
+fn class_weights_of(class_id: vec4<u32>) -> vec4<f32> {
+    let inside = class_id < vec4(params.classes);
     if (params.flags & HAS_CLASS_WEIGHTS) == 0u { return select(vec4(0.0), vec4(1.0), inside); }
-    let c = select(vec4(0u), class, inside);
+    let c = select(vec4(0u), class_id, inside);
     return select(
         vec4(0.0),
         vec4(class_weights[c.x], class_weights[c.y], class_weights[c.z], class_weights[c.w]),
@@ -92,7 +92,7 @@ struct Record {
     softmax: f32,       // gradient at c != t is softmax * 2^(scale (x_c - maximum)) - smoothing_share * w_c
     smoothing_share: f32,
     at_target: f32,
-    class: u32,
+    class_id: u32,
 }
 const GRADIENT = 0u;
 const ZERO = 1u;
@@ -122,7 +122,7 @@ fn conclude(
 ) -> Record {
     let t = row.label;
     let x_t = row.logit;
-    let has_class = t.class != NO_CLASS;
+    let has_class = t.class_id != NO_CLASS;
     // Nothing but -inf among the others leaves the sum at 0, or below the smallest normal where exp2(-inf) is not quite 0.
     let rest_empty = sum < 0.5;
     let target_infinite = has_class && is_infinite(x_t);
@@ -163,28 +163,28 @@ fn conclude(
     }
 
     var kind = GRADIENT;
-    if t.ignored {
-        kind = ZERO;
-    } else if t.bad || non_finite {
+    if t.bad || (non_finite && has_class) {
         kind = NOT_A_NUMBER;
         loss = params.nan;
     }
+    // A denominator of 0 makes the gradient of every row 0.
+    if t.ignored || gradient_scale() == 0.0 { kind = ZERO; }
     if writes {
         write_loss(row.index, loss);
-        if DETAILS { write_details(row.index, details_of(row, kind, lse, nll, non_finite, maximum, order)); }
+        if DETAILS { write_details(row.index, details_of(row, lse, nll, non_finite, order)); }
         if non_finite && has_class { count_non_finite(row.index); }
     }
-    return Record(kind, maximum, softmax, share, at_target, t.class);
+    return Record(kind, maximum, softmax, share, at_target, t.class_id);
 }
 
 // 0 * inf is 0: what has no weight does not count.
 fn weighted(w: f32, x: f32) -> f32 { return select(w * x, 0.0, w == 0.0); }
 
 fn details_of(
-    row: Row, kind: u32, lse: f32, nll: f32, non_finite: bool, maximum: f32, order: vec2<u32>,
+    row: Row, lse: f32, nll: f32, non_finite: bool, order: vec2<u32>,
 ) -> Details {
     var d = Details(lse, -nll, order.x, order.y);
-    let t = row.label.class;
+    let t = row.label.class_id;
     if t == NO_CLASS {
         d.log_prob = 0.0;
         d.rank = NO_CLASS;
@@ -192,17 +192,17 @@ fn details_of(
         d.argmax = t;
     }
     if non_finite { d.lse = params.nan; }
-    if kind == NOT_A_NUMBER {
+    if row.label.bad || (non_finite && t != NO_CLASS) {
         d.log_prob = params.nan;
         d.rank = NO_CLASS;
     }
     return d;
 }
 
-fn row_map(x: vec4<f32>, class: vec4<u32>, r: Record) -> vec4<f32> {
+fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
     if r.kind == ZERO { return vec4(0.0); }
     if r.kind == NOT_A_NUMBER { return vec4(params.nan); }
     var g = r.softmax * exp2(exponent_scale() * (x - r.maximum));
-    if SMOOTHING { g -= r.smoothing_share * class_weights_of(class); }
-    return select(g, vec4(r.at_target), class == vec4(r.class));
+    if SMOOTHING { g -= r.smoothing_share * class_weights_of(class_id); }
+    return select(g, vec4(r.at_target), class_id == vec4(r.class_id));
 }

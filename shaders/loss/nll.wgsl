@@ -15,10 +15,10 @@ struct Row {
 
 fn row_begin(index: u32, first_element: u32) -> Row {
     let label = row_target(index);
-    return Row(index, label, load_logit(first_element + select(0u, label.class, label.class != NO_CLASS)));
+    return Row(index, label, load_logit(first_element + select(0u, label.class_id, label.class_id != NO_CLASS)));
 }
 
-fn excluded_class(row: Row) -> u32 { return row.label.class; }
+fn excluded_class(row: Row) -> u32 { return row.label.class_id; }
 
 struct Partial {
     order: Order,
@@ -26,22 +26,22 @@ struct Partial {
 
 fn partial_identity() -> Partial { return Partial(order_identity()); }
 fn partial_raise(a: Partial, candidate: f32) -> Partial { return a; }
-fn partial_add(a: Partial, x: vec4<f32>, class: vec4<u32>, row: Row) -> Partial {
-    return Partial(order_add(a.order, x, class, row.logit, row.label.class));
+fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Partial {
+    return Partial(order_add(a.order, x, class_id, row.logit, row.label.class_id));
 }
 fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(order_combine(a.order, b.order)); }
 
 struct Record {
     kind: u32,
     at_target: f32,
-    class: u32,
+    class_id: u32,
 }
 const GRADIENT = 0u;
 const NOT_A_NUMBER = 1u;
 
 fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     let t = row.label;
-    let has_class = t.class != NO_CLASS;
+    let has_class = t.class_id != NO_CLASS;
     let non_finite = has_class && (is_nan(row.logit) || (is_infinite(row.logit) && row.logit > 0.0));
     let weight = t.class_weight * t.row_weight;
     // What has no weight does not count, even at -inf.
@@ -56,16 +56,16 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     if lane.index == 0u {
         write_loss(row.index, loss);
         if DETAILS {
-            let argmax = select(order.x, t.class, has_class && order.y == 0u);
+            let argmax = select(order.x, t.class_id, has_class && order.y == 0u);
             let log_prob = select(select(0.0, row.logit, has_class), params.nan, kind == NOT_A_NUMBER);
             write_details(row.index, Details(0.0, log_prob, argmax, select(NO_CLASS, order.y, has_class && !non_finite)));
         }
         if non_finite { count_non_finite(row.index); }
     }
-    return Record(kind, -weight * gradient_scale(), t.class);
+    return Record(kind, -weight * gradient_scale(), t.class_id);
 }
 
-fn row_map(x: vec4<f32>, class: vec4<u32>, r: Record) -> vec4<f32> {
+fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
     if r.kind == NOT_A_NUMBER { return vec4(params.nan); }
-    return select(vec4(0.0), vec4(r.at_target), class == vec4(r.class));
+    return select(vec4(0.0), vec4(r.at_target), class_id == vec4(r.class_id));
 }

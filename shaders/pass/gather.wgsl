@@ -10,6 +10,6 @@ fn gather(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) 
     if row >= params.rows { return; }
     let t = row_target(row);
     var x = select(0.0, params.nan, t.bad);
-    if t.class != NO_CLASS { x = values[params.logits_base + row * params.classes + t.class]; }
+    if t.class_id != NO_CLASS { x = values[params.logits_base + row * params.classes + t.class_id]; }
     gathered[params.rows_base + row] = x;
 }

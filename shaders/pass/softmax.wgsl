@@ -24,7 +24,7 @@ struct Partial {
 
 fn partial_identity() -> Partial { return Partial(max_sum_identity()); }
 fn partial_raise(a: Partial, candidate: f32) -> Partial { return Partial(max_sum_raise(a.all, candidate)); }
-fn partial_add(a: Partial, x: vec4<f32>, class: vec4<u32>, row: Row) -> Partial { return Partial(max_sum_add(a.all, x)); }
+fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Partial { return Partial(max_sum_add(a.all, x)); }
 fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(max_sum_combine(a.all, b.all)); }
 
 struct Record {
@@ -44,7 +44,7 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     return Record(u32(finite), highest.x, total, accurate_log(max(total, 1.0)));
 }
 
-fn row_map(x: vec4<f32>, class: vec4<u32>, r: Record) -> vec4<f32> {
+fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
     if r.finite == 0u { return vec4(params.nan); }
     if LOGARITHM { return (x - r.maximum) * inverse_temperature() - r.log_sum; }
     return exp2(exponent_scale() * (x - r.maximum)) / r.sum;

@@ -2,7 +2,7 @@
 //
 //     (m1, s1) . (m2, s2) = (m, s1 e^(m1-m) + s2 e^(m2-m)),  m = max(m1, m2)
 //
-// Needs: the reduce fragment. Provides: MaxSum, max_sum_*, largest, EXPONENT_SCALE (override).
+// Needs: exponent_scale() of the loss. Provides: MaxSum, max_sum_*, LOWEST.
 // A logit of -inf contributes 0; a NaN is remembered by its bits, because max drops it.
 
 // The identity of max: finite, so that -inf - maximum stays -inf and never becomes NaN.
@@ -14,8 +14,6 @@ struct MaxSum {
     magnitude: vec4<u32>, // largest |x| seen, as bits shifted left by one: above INFINITE means NaN
 }
 const INFINITE = 0xff000000u;
-
-fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 
 fn max_sum_identity() -> MaxSum { return MaxSum(LOWEST, vec4(0.0), vec4(0u)); }
 

@@ -5,28 +5,28 @@
 struct Order {
     larger: vec4<u32>,  // how many logits stand before the target's
     best: vec4<f32>,    // four interleaved maxima, and the class of each
-    class: vec4<u32>,
+    class_id: vec4<u32>,
 }
 
 fn order_identity() -> Order { return Order(vec4(0u), vec4(params.minus_infinity), vec4(NO_CLASS)); }
 
 // A masked position has class NO_CLASS and logit -inf.
-fn order_add(a: Order, x: vec4<f32>, class: vec4<u32>, target_logit: f32, target_class: u32) -> Order {
-    let before = (x > vec4(target_logit)) | ((x == vec4(target_logit)) & (class < vec4(target_class)));
-    return order_combine(a, Order(select(vec4(0u), vec4(1u), before), x, class));
+fn order_add(a: Order, x: vec4<f32>, class_id: vec4<u32>, target_logit: f32, target_class: u32) -> Order {
+    let before = (x > vec4(target_logit)) | ((x == vec4(target_logit)) & (class_id < vec4(target_class)));
+    return order_combine(a, Order(select(vec4(0u), vec4(1u), before), x, class_id));
 }
 
 fn order_combine(a: Order, b: Order) -> Order {
-    let b_first = (b.best > a.best) | ((b.best == a.best) & (b.class < a.class));
-    return Order(a.larger + b.larger, select(a.best, b.best, b_first), select(a.class, b.class, b_first));
+    let b_first = (b.best > a.best) | ((b.best == a.best) & (b.class_id < a.class_id));
+    return Order(a.larger + b.larger, select(a.best, b.best, b_first), select(a.class_id, b.class_id, b_first));
 }
 
 // (class of the largest logit, number of logits before the target's) over the workgroup.
 fn order_reduce(a: Order, lane: Lane) -> vec2<u32> {
     let best = reduce_max(a.best, lane);
     let top = max(max(best.x, best.y), max(best.z, best.w));
-    let class = select(vec4(NO_CLASS), a.class, a.best == vec4(top));
-    let lowest = reduce_min_u32(class, lane);
+    let class_id = select(vec4(NO_CLASS), a.class_id, a.best == vec4(top));
+    let lowest = reduce_min_u32(class_id, lane);
     let count = reduce_sum_u32(a.larger, lane);
     return vec2(min(min(lowest.x, lowest.y), min(lowest.z, lowest.w)), count.x + count.y + count.z + count.w);
 }

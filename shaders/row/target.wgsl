@@ -8,7 +8,7 @@
 const NO_CLASS = 0xffffffffu;
 
 struct Target {
-    class: u32,         // NO_CLASS where the row is ignored or its target is bad
+    class_id: u32,         // NO_CLASS where the row is ignored or its target is bad
     value: i32,         // as stored
     ignored: bool,
     bad: bool,          // neither a class nor ignored
@@ -22,9 +22,9 @@ fn is_ignored(value: i32) -> bool {
     return found;
 }
 
-fn class_weight(class: u32) -> f32 {
+fn class_weight(class_id: u32) -> f32 {
     if (params.flags & HAS_CLASS_WEIGHTS) == 0u { return 1.0; }
-    return class_weights[class];
+    return class_weights[class_id];
 }
 
 fn row_target(row: u32) -> Target {
@@ -35,8 +35,8 @@ fn row_target(row: u32) -> Target {
     let bad = !ignored && bitcast<u32>(value) >= params.classes;
     var t = Target(NO_CLASS, value, ignored, bad, 0.0, 0.0);
     if !ignored && !bad {
-        t.class = bitcast<u32>(value);
-        t.class_weight = class_weight(t.class);
+        t.class_id = bitcast<u32>(value);
+        t.class_weight = class_weight(t.class_id);
         t.row_weight = 1.0;
         if (params.flags & HAS_ROW_WEIGHTS) != 0u { t.row_weight = row_weights[i]; }
     }

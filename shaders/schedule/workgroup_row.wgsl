@@ -12,6 +12,8 @@ const MAX_GROUP_ROWS = 4u;
 // Blocks of four chunks a lane sums before it starts afresh: bounds the length, and so the rounding error, of a running sum.
 const STRIP = 64u;
 
+fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+
 fn load_logit(element: u32) -> f32 { return load_chunk(element / 4u)[element % 4u]; }
 
 // Chunks [first, last) lie wholly inside the row that starts at element begin.
@@ -68,21 +70,21 @@ fn add_edge(acc: Partial, e: Extent, excluded: u32, excluded_class: u32, lane: u
         mine = excluded >= e.first && excluded < e.last;
     }
     chunk = select(e.begin / 4u, chunk, mine);
-    let class = classes_of(chunk, e);
-    let keep = (class < vec4(params.classes)) & (class != vec4(excluded_class)) & vec4(mine);
+    let class_id = classes_of(chunk, e);
+    let keep = (class_id < vec4(params.classes)) & (class_id != vec4(excluded_class)) & vec4(mine);
     let x = select(vec4(params.minus_infinity), load_chunk(chunk), keep);
-    return partial_add(partial_raise(acc, largest(x)), x, select(vec4(0xffffffffu), class, keep), row);
+    return partial_add(partial_raise(acc, largest(x)), x, select(vec4(0xffffffffu), class_id, keep), row);
 }
 
 fn read_row(index: u32, lane: Lane) -> Record {
     let e = row_extent(index);
     let row = row_begin(index, e.begin);
-    let class = excluded_class(row);
+    let class_id = excluded_class(row);
     // No class wraps to a chunk that is not in the row; the comparisons above then never hold.
-    let excluded = select((e.begin + class) / 4u, 0xffffffffu, class >= params.classes);
+    let excluded = select((e.begin + class_id) / 4u, 0xffffffffu, class_id >= params.classes);
     var acc = partial_identity();
     if !READS_ROW { return row_finish(acc, row, lane); }
-    acc = add_edge(acc, e, excluded, class, lane.index, row);
+    acc = add_edge(acc, e, excluded, class_id, lane.index, row);
     let stride = 4u * WORKGROUP_SIZE;
     for (var strip = e.first + lane.index; strip < e.last; strip += STRIP * stride) {
         let end = min(e.last, strip + STRIP * stride);
@@ -116,8 +118,8 @@ fn write_edge(first_row: u32, rows: u32, index: u32) {
         let element = 4u * chunk + i;
         if element >= group_begin && element < group_end {
             let row = (element - group_begin) / params.classes;
-            let class = (element - group_begin) % params.classes;
-            g[i] = row_map(vec4(x[i]), vec4(class), records[row]).x;
+            let class_id = (element - group_begin) % params.classes;
+            g[i] = row_map(vec4(x[i]), vec4(class_id), records[row]).x;
         }
     }
     store_partial(chunk, g, min(4u, group_end - 4u * chunk));

@@ -200,6 +200,10 @@ impl Kernel {
         Ok(())
     }
 
+    pub(crate) fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
     fn alignment(&self) -> u32 {
         // A chunk of logits is 16 bytes.
         self.caps.storage_alignment.max(16)

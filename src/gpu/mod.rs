@@ -1,5 +1,7 @@
 //! The GPU layer.
 mod caps;
+mod device;
+mod evaluator;
 mod kernel;
 mod params;
 mod pipeline;
@@ -11,6 +13,8 @@ mod shader;
 mod window;
 
 pub use caps::Caps;
+pub use device::{AdapterChoice, Gpu, adapters, instance, required_features, required_limits};
+pub use evaluator::Evaluator;
 pub use kernel::{Inputs, Kernel, Outputs};
 pub(crate) use pipeline::Switches;
 pub use plan::{Plan, Tuning, plan};

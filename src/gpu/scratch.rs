@@ -28,15 +28,7 @@ impl Scratch {
         // Each vector window may end in a partial block of its own.
         let blocks = u64::from(rows.div_ceil(BLOCK)) + u64::from(rows) * 4 / caps.max_binding.max(1) + 2;
         let buffer = |label, size: u64| {
-            if size > caps.max_buffer {
-                return Err(Error::TooLarge {
-                    what: "a vector of one entry a row in bytes",
-                    size,
-                    limit: caps.max_buffer,
-                    limited_by: "max_buffer_size",
-                    remedy: "evaluate the batch in parts",
-                });
-            }
+            check_buffer(caps, size)?;
             Ok(device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size,
@@ -60,4 +52,18 @@ impl Scratch {
     pub fn fits(&self, rows: u32, with_losses: bool) -> bool {
         self.rows >= rows && (self.losses.is_some() || !with_losses)
     }
+}
+
+/// Fails for a buffer that the device could not create.
+pub(crate) fn check_buffer(caps: &Caps, size: u64) -> Result<()> {
+    if size <= caps.max_buffer {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        what: "a buffer of the batch in bytes",
+        size,
+        limit: caps.max_buffer,
+        limited_by: "max_buffer_size",
+        remedy: "evaluate the batch in parts",
+    })
 }

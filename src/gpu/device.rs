@@ -1,0 +1,210 @@
+//! Optional help with devices: pick an adapter, ask for what the kernels can use, notice when a device fails.
+//!
+//! A program that has a device already needs none of this: [`Kernel`](super::Kernel) takes any `wgpu::Device`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{Error, Result};
+
+/// Which adapter to open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AdapterChoice {
+    /// The most capable: discrete before integrated before virtual before software.
+    #[default]
+    Best,
+    /// The most capable that is not a software rasteriser.
+    Hardware,
+    /// By its place in [`adapters`].
+    Index(usize),
+    /// The first whose name, driver or backend contains this text, ignoring case.
+    Named(String),
+}
+
+/// Features worth enabling where the adapter has them; all are optional.
+#[must_use]
+pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
+    adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
+}
+
+/// Limits worth requesting: wgpu's defaults, with the adapter's own sizes of buffers, bindings and workgroups.
+///
+/// Everything works on default limits too, only in smaller windows.
+#[must_use]
+pub fn required_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+    let has = adapter.limits();
+    wgpu::Limits {
+        max_buffer_size: has.max_buffer_size,
+        max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+        max_compute_workgroups_per_dimension: has.max_compute_workgroups_per_dimension,
+        max_compute_invocations_per_workgroup: has.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: has.max_compute_workgroup_size_x,
+        max_compute_workgroup_storage_size: has.max_compute_workgroup_storage_size,
+        ..wgpu::Limits::default()
+    }
+}
+
+/// A wgpu instance as this library likes it: settings from the environment (`WGPU_BACKEND`, ...), and no validation of
+/// indirect calls, which would cap buffers at 4 GiB.
+#[must_use]
+pub fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.flags.remove(wgpu::InstanceFlags::VALIDATION_INDIRECT_CALL);
+    wgpu::Instance::new(descriptor)
+}
+
+/// Every adapter that can run compute shaders, the most capable first.
+#[must_use]
+pub fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    list.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    list.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    list
+}
+
+/// A device with its queue, opened for this library, that remembers its failures instead of panicking.
+#[derive(Debug)]
+pub struct Gpu {
+    /// The device.
+    pub device: wgpu::Device,
+    /// Its queue.
+    pub queue: wgpu::Queue,
+    /// The adapter it came from.
+    pub info: wgpu::AdapterInfo,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens an adapter with [`required_features`] and [`required_limits`].
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] if none matches, [`Error::Device`] if the device cannot be created.
+    pub fn open(choice: &AdapterChoice) -> Result<Self> {
+        Self::from_adapter(&find(choice)?)
+    }
+
+    /// Opens a device on `adapter`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device cannot be created.
+    pub fn from_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+        Self::with_limits(adapter, required_features(adapter), required_limits(adapter))
+    }
+
+    /// Opens a device on `adapter` with features and limits of the caller's choice.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device cannot be created.
+    pub fn with_limits(
+        adapter: &wgpu::Adapter,
+        required_features: wgpu::Features,
+        required_limits: wgpu::Limits,
+    ) -> Result<Self> {
+        let descriptor =
+            wgpu::DeviceDescriptor { label: Some("logloss"), required_features, required_limits, ..Default::default() };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device(e.to_string()))?;
+        let failure = Arc::new(Mutex::new(None));
+        let slot = failure.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&slot, error.to_string())));
+        let slot = failure.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            remember(&slot, format!("device lost ({reason:?}): {message}"));
+        });
+        Ok(Self { device, queue, info: adapter.get_info(), failure })
+    }
+
+    /// Fails if the device has failed since it was opened.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the first failure.
+    pub fn check(&self) -> Result<()> {
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(message) => Err(Error::Device(message.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies of buffers, read back to the host. Submits, and blocks until the queue has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails meanwhile.
+    pub fn read_back(&self, ranges: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logloss read back") });
+        let staging: Vec<_> = ranges
+            .iter()
+            .map(|&(buffer, size)| {
+                let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("logloss staging"),
+                    size: size.max(4),
+                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                });
+                encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
+                staging
+            })
+            .collect();
+        self.queue.submit([encoder.finish()]);
+        let mapped: Vec<_> = staging
+            .iter()
+            .map(|buffer| {
+                let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+                // The receiver outlives the callback, so the send cannot fail.
+                buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
+                receiver
+            })
+            .collect();
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::Device(e.to_string()))?;
+        for receiver in mapped {
+            match pollster::block_on(receiver.receive()) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(Error::Device(error.to_string())),
+                None => return Err(Error::Device("a read back never finished".into())),
+            }
+        }
+        let bytes = staging.iter().zip(ranges).map(|(buffer, &(_, size))| {
+            let view = buffer.slice(..).get_mapped_range().map_err(|e| Error::Device(e.to_string()))?;
+            let size = usize::try_from(size).unwrap_or(usize::MAX).min(view.len());
+            Ok(view[..size].to_vec())
+        });
+        let bytes = bytes.collect::<Result<Vec<_>>>()?;
+        // A lost device is nearly silent: a result counts only if no failure was reported.
+        self.check()?;
+        Ok(bytes)
+    }
+}
+
+fn remember(slot: &Mutex<Option<String>>, message: String) {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+}
+
+fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let list = adapters(&instance());
+    let names: Vec<_> = list.iter().map(|a| a.get_info().name).collect();
+    let found = match choice {
+        AdapterChoice::Best => list.into_iter().next(),
+        AdapterChoice::Hardware => list.into_iter().find(|a| a.get_info().device_type != wgpu::DeviceType::Cpu),
+        AdapterChoice::Index(i) => list.into_iter().nth(*i),
+        AdapterChoice::Named(text) => {
+            let text = text.to_lowercase();
+            list.into_iter().find(|a| {
+                let info = a.get_info();
+                format!("{} {} {:?}", info.name, info.driver, info.backend).to_lowercase().contains(&text)
+            })
+        }
+    };
+    found.ok_or_else(|| Error::NoAdapter {
+        detail: match choice {
+            AdapterChoice::Best => "none at all".into(),
+            AdapterChoice::Hardware => format!("no hardware adapter among {names:?}"),
+            AdapterChoice::Index(i) => format!("no number {i} among {names:?}"),
+            AdapterChoice::Named(text) => format!("none named {text:?} among {names:?}"),
+        },
+    })
+}

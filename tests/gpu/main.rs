@@ -1,0 +1,14 @@
+//! The kernels on whatever adapter there is, against float64 truth.
+#[path = "../common/mod.rs"]
+mod common;
+mod golden;
+
+use std::sync::OnceLock;
+
+use logloss::gpu::{AdapterChoice, Gpu};
+
+/// The adapter under test. Without one the tests fail: they never pass by skipping.
+pub fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| Gpu::open(&AdapterChoice::Best).unwrap_or_else(|e| panic!("{e}")))
+}
