@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::pipeline::Pipelines;
 use crate::{Error, Result};
 
 /// Which adapter to open.
@@ -68,7 +69,6 @@ pub fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
 }
 
 /// A device with its queue, opened for this library, that remembers its failures instead of panicking.
-#[derive(Debug)]
 pub struct Gpu {
     /// The device.
     pub device: wgpu::Device,
@@ -77,6 +77,7 @@ pub struct Gpu {
     /// The adapter it came from.
     pub info: wgpu::AdapterInfo,
     failure: Arc<Mutex<Option<String>>>,
+    pub(super) pipelines: Arc<Pipelines>,
 }
 
 impl Gpu {
@@ -116,7 +117,8 @@ impl Gpu {
         device.set_device_lost_callback(move |reason, message| {
             remember(&slot, format!("device lost ({reason:?}): {message}"));
         });
-        Ok(Self { device, queue, info: adapter.get_info(), failure })
+        let pipelines = Arc::new(Pipelines::new(&device));
+        Ok(Self { device, queue, info: adapter.get_info(), failure, pipelines })
     }
 
     /// Fails if the device has failed since it was opened.

@@ -67,7 +67,7 @@ impl<'g> Evaluator<'g> {
     /// # Errors
     /// As [`Kernel::with_tuning`].
     pub fn with_tuning(gpu: &'g Gpu, loss: &impl RowLoss, request: Request, tuning: Tuning) -> Result<Self> {
-        let kernel = Kernel::with_tuning(&gpu.device, loss, request, tuning)?;
+        let kernel = Kernel::with_pipelines(gpu.pipelines.clone(), loss, request, tuning)?;
         gpu.check()?;
         Ok(Self {
             gpu,

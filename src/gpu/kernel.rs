@@ -28,7 +28,7 @@ pub struct Kernel {
     program: Program,
     reduction: Reduction,
     ignore_index: Vec<i32>,
-    pipelines: Pipelines,
+    pipelines: Arc<Pipelines>,
     scratch: Mutex<Option<Arc<Scratch>>>,
 }
 
@@ -87,7 +87,18 @@ impl Kernel {
     /// # Errors
     /// As [`new`](Self::new). A forced variant that the device lacks is an error, never a silent fallback.
     pub fn with_tuning(device: &wgpu::Device, loss: &impl RowLoss, request: Request, tuning: Tuning) -> Result<Self> {
+        Self::with_pipelines(Arc::new(Pipelines::new(device)), loss, request, tuning)
+    }
+
+    /// As [`with_tuning`](Self::with_tuning), sharing what is compiled already.
+    pub(crate) fn with_pipelines(
+        pipelines: Arc<Pipelines>,
+        loss: &impl RowLoss,
+        request: Request,
+        tuning: Tuning,
+    ) -> Result<Self> {
         loss.validate()?;
+        let device = pipelines.device();
         let caps = Caps::of(device);
         if caps.max_storage_buffers < 8 {
             return Err(Error::Unsupported {
@@ -105,7 +116,7 @@ impl Kernel {
             program,
             reduction: loss.reduction(),
             ignore_index: loss.ignore_index().to_vec(),
-            pipelines: Pipelines::new(device),
+            pipelines,
             scratch: Mutex::default(),
         };
         // Reports a forced variant that cannot run, and compiles what every batch needs.

@@ -41,6 +41,10 @@ impl Pipelines {
         Self { device: device.clone(), modules: Mutex::default(), pipelines: Mutex::default() }
     }
 
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
     pub fn get(&self, variant: Variant) -> Arc<Pipeline> {
         // A panic elsewhere cannot leave the map half-written, so a poisoned lock is still good.
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);

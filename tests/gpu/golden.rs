@@ -1,5 +1,5 @@
-use crate::common::golden::{GoldenCase, GoldenLoss, for_each_golden_case};
 use crate::common::assert_close;
+use crate::common::golden::{GoldenCase, GoldenLoss, for_each_golden_case};
 use logloss::{Evaluation, Gradient, Request};
 
 fn evaluate(case: &GoldenCase, request: Request) -> Evaluation {
@@ -14,12 +14,15 @@ fn evaluate(case: &GoldenCase, request: Request) -> Evaluation {
 #[test]
 fn every_case_forward_and_gradient() {
     for gradient in [Gradient::Separate, Gradient::InPlace, Gradient::No] {
-        for_each_golden_case(|_| true, |case| {
-            let got = evaluate(case, Request { gradient, details: false });
-            assert_close(&case.name, &case.comparable(got.summary.loss, &got.losses), &case.want_loss, 1e-5, 1e-7);
-            if gradient != Gradient::No {
-                assert_close(&format!("{} gradient", case.name), &got.gradient, &case.want_gradient, 1e-5, 1e-7);
-            }
-        });
+        for_each_golden_case(
+            |_| true,
+            |case| {
+                let got = evaluate(case, Request { gradient, details: false });
+                assert_close(&case.name, &case.comparable(got.summary.loss, &got.losses), &case.want_loss, 1e-5, 1e-7);
+                if gradient != Gradient::No {
+                    assert_close(&format!("{} gradient", case.name), &got.gradient, &case.want_gradient, 1e-5, 1e-7);
+                }
+            },
+        );
     }
 }
