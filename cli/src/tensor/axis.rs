@@ -98,7 +98,7 @@ impl ClassAxis {
         self.outer * self.inner
     }
 
-    /// Flat index of a class of a row in the logits.
+    /// Flat index of a class of a row in the logits; `row` must be one of the [`rows`](Self::rows).
     pub const fn index(&self, row: usize, class: usize) -> usize {
         (row / self.inner * self.classes + class) * self.inner + row % self.inner
     }
@@ -124,7 +124,7 @@ impl ClassAxis {
     /// The rows lie outside, or as [`TensorSet::read_f32`].
     pub fn gather_rows(&self, logits: &TensorSet, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
         self.check(logits.len(), &rows)?;
-        out.clear();
+        // Every element is overwritten below, so what is left of the last chunk need not be cleared.
         out.resize(rows.len() * self.classes, 0.0);
         if self.inner == 1 {
             return logits.read_f32(rows.start * self.classes..rows.end * self.classes, out);

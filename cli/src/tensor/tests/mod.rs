@@ -169,7 +169,7 @@ fn ranges_that_do_not_fit_are_errors() {
 #[test]
 fn files_that_are_no_tensor_files_are_errors() {
     let files = Files::new();
-    assert_error(open(&files.path("absent.npy")), &["absent.npy", "No such file"]);
+    assert_error(open(&files.path("absent.npy")), &["absent.npy"]);
     assert_error(open(&files.add("x.pt", b"")), &["x.pt", ".npy, .npz and .safetensors"]);
     assert_error(open(&files.add("noextension", b"")), &["noextension", "supported"]);
     fs::create_dir(files.path("folder.npy")).unwrap();
