@@ -59,11 +59,12 @@ fn summarize() {
     let d = divisor();
     var sum = bitcast<u32>(loss_sum[0]);
     var loss = bitcast<u32>(loss_sum[0] / d);
-    if d == 0.0 { loss = select(NAN_BITS, 0u, (params.flags & EMPTY_IS_ZERO) != 0u); }
     if s.bad > 0u || state.non_finite > 0u {
         sum = NAN_BITS;
         loss = NAN_BITS;
     }
+    // Nothing that is not finite counts in a mean of nothing; a bad target always does.
+    if d == 0.0 && s.bad == 0u { loss = select(NAN_BITS, 0u, (params.flags & EMPTY_IS_ZERO) != 0u); }
     summary[0] = Summary(
         loss, sum, s.weight, state.gradient_scale,
         params.rows, s.ignored, s.first_ignored, s.bad, s.first_bad, select(0, s.bad_value, s.bad > 0u),
