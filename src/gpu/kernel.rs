@@ -162,7 +162,7 @@ impl Kernel {
     /// # Errors
     /// [`Error::BindingTooSmall`], [`Error::MissingUsage`], [`Error::MisalignedOffset`] or [`Error::SharedBuffer`] for a
     /// binding that does not fit, [`Error::RequestMismatch`] for an output too many or too few, and [`Error::TooLarge`] for
-    /// a row that exceeds a binding. Nothing is recorded then.
+    /// a row that exceeds a binding, [`Error::Device`] if the device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -172,14 +172,13 @@ impl Kernel {
     ) -> Result<()> {
         let plan = self.plan(shape)?;
         let tensors = self.check(shape, inputs, outputs)?;
-        let scratch = self.scratch(shape.rows, tensors.losses.is_none())?;
-        let losses = match (&tensors.losses, &scratch.losses) {
-            (Some(tensor), _) => tensor.clone(),
-            (None, Some(buffer)) => Tensor { buffer, offset: 0, row_bytes: 4 },
-            (None, None) => unreachable!("scratch has losses when the caller has none"),
-        };
+        // Whole blocks where they fit, so that the sum's tree, and with it every bit, is the same for every limit.
+        let vectors = window::cut(shape.rows, &[BLOCK, 1], 4, self.max_binding(), self.alignment())?;
+        let blocks = for_blocks(&vectors, |_, _, _| {});
+        let scratch = self.scratch(blocks, if tensors.losses.is_none() { shape.rows } else { 0 })?;
+        let spare = Tensor { buffer: &scratch.losses, offset: 0, row_bytes: 4 };
+        let losses = tensors.losses.clone().unwrap_or(spare);
         let params = self.params(shape, &plan, inputs);
-        let vectors = window::cut(shape.rows, 1, 4, self.max_binding(), self.alignment())?;
 
         let mut recorder = Recorder::new("logloss");
         let survey = self.survey(&mut recorder, &plan, &vectors, params, &tensors, &scratch);
@@ -207,8 +206,7 @@ impl Kernel {
             ],
             workgroups: 1,
         });
-        recorder.record(&self.device, encoder, &self.caps, self.max_workgroups());
-        Ok(())
+        recorder.record(&self.device, encoder, &self.caps, self.max_workgroups())
     }
 
     pub(crate) fn caps(&self) -> &Caps {
@@ -339,8 +337,9 @@ impl Kernel {
         mut from: &'a wgpu::Buffer,
         mut to: &'a wgpu::Buffer,
     ) -> &'a wgpu::Buffer {
-        while count > 1 {
-            let blocks = count.div_ceil(BLOCK);
+        // None at all are folded too: their sum is the identity, and not what an earlier batch left in the buffer.
+        while count != 1 {
+            let blocks = count.div_ceil(BLOCK).max(1);
             recorder.push(Step {
                 pipeline: pipeline.clone(),
                 params: Params { count, first_element: 0, partial_base: 0, ..params },
@@ -404,13 +403,14 @@ impl Kernel {
             .map_or_else(|| whole(&scratch.absent_input), |weights| weights.part(WHOLE, self.alignment()).binding)
     }
 
-    fn scratch(&self, rows: u32, with_losses: bool) -> Result<Arc<Scratch>> {
+    /// Scratch for `blocks` partials and `losses` row losses.
+    fn scratch(&self, blocks: u32, losses: u32) -> Result<Arc<Scratch>> {
         // A panic elsewhere cannot leave the option half-written.
         let mut slot = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
-            Some(scratch) if scratch.fits(rows, with_losses) => Ok(scratch.clone()),
+            Some(scratch) if scratch.fits(blocks, losses) => Ok(scratch.clone()),
             _ => {
-                let scratch = Arc::new(Scratch::new(&self.device, &self.caps, rows, with_losses)?);
+                let scratch = Arc::new(Scratch::new(&self.device, &self.caps, blocks, losses)?);
                 *slot = Some(scratch.clone());
                 Ok(scratch)
             }
@@ -444,8 +444,8 @@ impl Kernel {
     }
 }
 
-/// Calls `step` with each window of a vector, the index of its first block and its number of blocks; at least one block, so
-/// that an empty vector has a sum. Returns the number of blocks.
+/// Calls `step` with each window of a vector, the index of its first block and its number of blocks. Returns the number of
+/// blocks.
 fn for_blocks(vectors: &[Window], mut step: impl FnMut(Window, u32, u32)) -> u32 {
     let mut blocks = 0;
     for window in vectors {

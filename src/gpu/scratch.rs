@@ -15,18 +15,20 @@ pub(crate) struct Scratch {
     pub status: wgpu::Buffer,
     pub surveys: [wgpu::Buffer; 2],
     pub sums: [wgpu::Buffer; 2],
-    pub losses: Option<wgpu::Buffer>,
+    /// Stands for row losses that the caller does not want.
+    pub losses: wgpu::Buffer,
     /// Stand for weights that are absent; never read.
     pub absent_input: wgpu::Buffer,
     /// Stands for details that are absent; never written.
     pub absent_output: wgpu::Buffer,
+    blocks: u32,
     rows: u32,
 }
 
 impl Scratch {
-    pub fn new(device: &wgpu::Device, caps: &Caps, rows: u32, with_losses: bool) -> Result<Self> {
-        // Each vector window may end in a partial block of its own.
-        let blocks = u64::from(rows.div_ceil(BLOCK)) + u64::from(rows) * 4 / caps.max_binding.max(1) + 2;
+    /// Room for `blocks` partials and `rows` row losses.
+    pub fn new(device: &wgpu::Device, caps: &Caps, blocks: u32, rows: u32) -> Result<Self> {
+        let (blocks, rows) = (blocks.max(1), rows.max(1));
         let buffer = |label, size: u64| {
             check_buffer(caps, size)?;
             Ok(device.create_buffer(&wgpu::BufferDescriptor {
@@ -36,21 +38,22 @@ impl Scratch {
                 mapped_at_creation: false,
             }))
         };
-        let survey = || buffer("logloss surveys", SURVEY_BYTES * blocks);
-        let sum = || buffer("logloss partial sums", 4 * blocks);
+        let survey = || buffer("logloss surveys", SURVEY_BYTES * u64::from(blocks));
+        let sum = || buffer("logloss partial sums", 4 * u64::from(blocks));
         Ok(Self {
             status: buffer("logloss status", STATUS_BYTES)?,
             surveys: [survey()?, survey()?],
             sums: [sum()?, sum()?],
-            losses: with_losses.then(|| buffer("logloss losses", 4 * u64::from(rows.max(1)))).transpose()?,
+            losses: buffer("logloss losses", 4 * u64::from(rows))?,
             absent_input: buffer("logloss absent input", 16)?,
             absent_output: buffer("logloss absent output", size_of::<Details>() as u64)?,
+            blocks,
             rows,
         })
     }
 
-    pub fn fits(&self, rows: u32, with_losses: bool) -> bool {
-        self.rows >= rows && (self.losses.is_some() || !with_losses)
+    pub fn fits(&self, blocks: u32, rows: u32) -> bool {
+        self.blocks >= blocks && self.rows >= rows
     }
 }
 
