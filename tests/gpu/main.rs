@@ -1,7 +1,11 @@
 //! The kernels on whatever adapter there is, against float64 truth.
+mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod details;
+mod determinism;
 mod golden;
+mod regimes;
 
 use std::sync::OnceLock;
 
