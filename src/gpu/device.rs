@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pipeline::Pipelines;
-use crate::{Error, Result};
+use crate::{Error, Result, Shape, Summary};
 
 /// Which adapter to open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -112,7 +112,7 @@ impl Gpu {
             pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device(e.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         let slot = failure.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&slot, error.to_string())));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&slot, describe(&error))));
         let slot = failure.clone();
         device.set_device_lost_callback(move |reason, message| {
             remember(&slot, format!("device lost ({reason:?}): {message}"));
@@ -132,7 +132,28 @@ impl Gpu {
         }
     }
 
-    /// Copies of buffers, read back to the host. Submits, and blocks until the queue has finished.
+    /// The whole of a buffer, read back. Submits, and blocks until the queue has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails meanwhile.
+    pub fn read<T: bytemuck::Pod>(&self, buffer: &wgpu::Buffer) -> Result<Vec<T>> {
+        let bytes = self.read_back(&[(buffer, buffer.size())])?;
+        Ok(bytes.first().map_or_else(Vec::new, |bytes| bytemuck::pod_collect_to_vec(bytes)))
+    }
+
+    /// A [`Summary`] read back and checked. Submits, and blocks until the queue has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails meanwhile, and what [`Summary::check`] says.
+    pub fn read_summary(&self, buffer: &wgpu::Buffer, shape: Shape) -> Result<Summary> {
+        let bytes = self.read_back(&[(buffer, size_of::<Summary>() as u64)])?;
+        let summary = Summary::from_bytes(bytes.first().map_or(&[], Vec::as_slice));
+        let summary = summary.ok_or_else(|| Error::Device("a read back came back short".into()))?;
+        summary.check(shape)?;
+        Ok(summary)
+    }
+
+    /// The first bytes of several buffers, read to the host. Submits, and blocks until the queue has finished.
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails meanwhile.
@@ -179,6 +200,13 @@ impl Gpu {
         // A lost device is nearly silent: a result counts only if no failure was reported.
         self.check()?;
         Ok(bytes)
+    }
+}
+
+fn describe(error: &wgpu::Error) -> String {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => format!("{error}; use a smaller batch or the CPU engine"),
+        _ => error.to_string(),
     }
 }
 
