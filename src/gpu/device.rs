@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::caps::Caps;
 use super::pipeline::Pipelines;
 use crate::{Error, Result, Shape, Summary};
 
@@ -119,6 +120,17 @@ impl Gpu {
         });
         let pipelines = Arc::new(Pipelines::new(&device));
         Ok(Self { device, queue, info: adapter.get_info(), failure, pipelines })
+    }
+
+    /// Compiles every variant that the device can run, with workgroups of `lanes` invocations, and returns how many there
+    /// are: a check of the driver's compiler.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the first failure.
+    pub fn compile_all(&self, lanes: u32) -> Result<usize> {
+        let count = self.pipelines.compile_all(&Caps::of(&self.device), lanes);
+        self.check()?;
+        Ok(count)
     }
 
     /// Fails if the device has failed since it was opened.
