@@ -230,30 +230,28 @@ fn bad_targets() {
             }
             case.targets[3] = -100;
             let want = Error::BadTarget { row: 5, value: classes.into(), classes: classes.into(), count: 5 };
-            for request in [FORWARD, SEPARATE_WITH_DETAILS, IN_PLACE] {
-                for max_binding in [None, Some(700)] {
-                    let tuning = Tuning { max_binding, ..PLANNED };
-                    assert_eq!(case.run_on(gpu, request, tuning), Err(want.clone()), "{name}");
-                    let kernel = match &case.loss {
-                        Loss::CrossEntropy(loss) => Kernel::with_tuning(&gpu.device, loss, request, tuning),
-                        Loss::Nll(loss) => Kernel::with_tuning(&gpu.device, loss, request, tuning),
-                    };
-                    let got = buffers::run(gpu, &kernel.unwrap(), &case, request, buffers::Place::default()).unwrap();
-                    let s = got.summary;
-                    assert!(s.loss.is_nan() && s.loss_sum.is_nan(), "{name}: never a wrong number");
-                    assert_eq!((s.bad_targets, s.first_bad_row, s.first_bad_target), (5, 5, classes as i32), "{name}");
-                    assert_eq!((s.ignored, s.first_ignored, s.non_finite), (1, 3, 0), "{name}");
-                    assert_eq!(s.weight_sum, 2100.0 - 6.0, "{name}");
-                    for r in 0..2100 {
-                        let is_bad = bad.iter().any(|&(b, _)| b == r);
-                        assert_eq!(got.losses[r].is_nan(), is_bad, "{name}: loss of row {r}");
-                        let c = classes as usize;
-                        let row = got.gradient.get(r * c..(r + 1) * c).unwrap_or_default();
-                        assert!(row.iter().all(|g| g.is_nan() == is_bad), "{name}: gradient of row {r}");
-                        if is_bad && request.details {
-                            let d = got.details[r];
-                            assert_eq!((d.log_prob.is_nan(), d.rank), (true, ABSENT), "{name}: details of row {r}");
-                        }
+            for (request, max_binding) in [(SEPARATE_WITH_DETAILS, None), (IN_PLACE, Some(700))] {
+                let tuning = Tuning { max_binding, ..PLANNED };
+                assert_eq!(case.run_on(gpu, request, tuning), Err(want.clone()), "{name}");
+                let kernel = match &case.loss {
+                    Loss::CrossEntropy(loss) => Kernel::with_tuning(&gpu.device, loss, request, tuning),
+                    Loss::Nll(loss) => Kernel::with_tuning(&gpu.device, loss, request, tuning),
+                };
+                let got = buffers::run(gpu, &kernel.unwrap(), &case, request, buffers::Place::default()).unwrap();
+                let s = got.summary;
+                assert!(s.loss.is_nan() && s.loss_sum.is_nan(), "{name}: never a wrong number");
+                assert_eq!((s.bad_targets, s.first_bad_row, s.first_bad_target), (5, 5, classes as i32), "{name}");
+                assert_eq!((s.ignored, s.first_ignored, s.non_finite), (1, 3, 0), "{name}");
+                assert_eq!(s.weight_sum, 2100.0 - 6.0, "{name}");
+                for r in 0..2100 {
+                    let is_bad = bad.iter().any(|&(b, _)| b == r);
+                    assert_eq!(got.losses[r].is_nan(), is_bad, "{name}: loss of row {r}");
+                    let c = classes as usize;
+                    let row = got.gradient.get(r * c..(r + 1) * c).unwrap_or_default();
+                    assert!(row.iter().all(|g| g.is_nan() == is_bad), "{name}: gradient of row {r}");
+                    if is_bad && request.details {
+                        let d = got.details[r];
+                        assert_eq!((d.log_prob.is_nan(), d.rank), (true, ABSENT), "{name}: details of row {r}");
                     }
                 }
             }

@@ -151,16 +151,16 @@ fn host_slices_of_another_length() {
     assert_eq!(got, Err(Error::LengthMismatch { name: "targets", expected: 5, got: 4 }));
 }
 
-/// When the device is destroyed.
+/// Before which step the device is destroyed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Lost {
-    BeforeKernel,
-    BeforeEncode,
-    BeforeSubmit,
-    BeforeRead,
+enum Step {
+    Kernel,
+    Encode,
+    Submit,
+    Read,
 }
 
-fn losing(at: Lost, gradient: Gradient) -> Result<Vec<Vec<u8>>> {
+fn losing(at: Step, gradient: Gradient) -> Result<Vec<Vec<u8>>> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let case = Case::random(plain(), 50, 7);
     let request = Request { gradient, details: false };
@@ -170,20 +170,20 @@ fn losing(at: Lost, gradient: Gradient) -> Result<Vec<Vec<u8>>> {
             gpu.device.destroy();
         }
     };
-    lose(Lost::BeforeKernel);
+    lose(Step::Kernel);
     let kernel = Kernel::new(&gpu.device, &CrossEntropy::default(), request)?;
-    lose(Lost::BeforeEncode);
+    lose(Step::Encode);
     let mut encoder = encoder(&gpu);
     kernel.encode(&mut encoder, case.shape, &tensors.inputs(), &tensors.outputs())?;
-    lose(Lost::BeforeSubmit);
+    lose(Step::Submit);
     gpu.queue.submit([encoder.finish()]);
-    lose(Lost::BeforeRead);
+    lose(Step::Read);
     gpu.read_back(&[(&tensors.summary.buffer, 64)])
 }
 
 #[test]
 fn a_lost_device_is_an_error_and_never_a_number() {
-    for at in [Lost::BeforeKernel, Lost::BeforeEncode, Lost::BeforeSubmit, Lost::BeforeRead] {
+    for at in [Step::Kernel, Step::Encode, Step::Submit, Step::Read] {
         for gradient in [Gradient::Separate, Gradient::InPlace] {
             let got = losing(at, gradient);
             assert!(matches!(got, Err(Error::Device(_))), "{at:?}: {got:?}");
