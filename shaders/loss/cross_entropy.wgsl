@@ -133,10 +133,11 @@ fn conclude(
 
     let log_sum = select(accurate_log(max(sum, 1.0)), 0.0, rest_empty);
     let z = select((maximum - x_t) * inverse_temperature() + log_sum, LOWEST, rest_empty);
-    let nll = softplus(z);
-    let miss = sigmoid(z);
-    let hit = sigmoid(-z);
-    let over_rest = softplus(-z) + log_sum;  // log-partition less the largest other logit
+    let margin = margin_of(z);
+    let nll = margin.softplus;
+    let miss = margin.sigmoid;
+    let hit = margin.sigmoid_of_negative;
+    let over_rest = margin.softplus_of_negative + log_sum;  // log-partition less the largest other logit
     var lse = select(x_t * inverse_temperature() + nll, maximum * inverse_temperature() + over_rest, z > 0.0);
     if !has_class { lse = maximum * inverse_temperature() + log_sum; }
 
@@ -201,10 +202,16 @@ fn details_of(
     return d;
 }
 
+fn is_constant(r: Record) -> bool { return r.kind != GRADIENT; }
+fn constant(r: Record) -> f32 { return select(0.0, params.nan, r.kind == NOT_A_NUMBER); }
+
 fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
-    if r.kind == ZERO { return vec4(0.0); }
-    if r.kind == NOT_A_NUMBER { return vec4(params.nan); }
-    var g = r.softmax * exp2(exponent_scale() * (x - r.maximum));
-    if SMOOTHING { g -= r.smoothing_share * class_weights_of(class_id); }
-    return select(g, vec4(r.at_target), class_id == vec4(r.class_id));
+    let g = r.softmax * exp2(exponent_scale() * (x - r.maximum));
+    if SMOOTHING { return g - r.smoothing_share * class_weights_of(class_id); }
+    return g;
+}
+
+fn special_class(r: Record) -> u32 { return r.class_id; }
+fn row_map_special(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
+    return select(row_map(x, class_id, r), vec4(r.at_target), class_id == vec4(r.class_id));
 }

@@ -37,7 +37,8 @@ struct Record {
     class_id: u32,
 }
 const GRADIENT = 0u;
-const NOT_A_NUMBER = 1u;
+const ZERO = 1u;
+const NOT_A_NUMBER = 2u;
 
 fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     let t = row.label;
@@ -51,6 +52,8 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
         kind = NOT_A_NUMBER;
         loss = params.nan;
     }
+    // A denominator of 0 makes the gradient of every row 0.
+    if gradient_scale() == 0.0 { kind = ZERO; }
     var order = vec2(NO_CLASS, NO_CLASS);
     if DETAILS { order = order_reduce(mine.order, lane); }
     if lane.index == 0u {
@@ -65,7 +68,12 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     return Record(kind, -weight * gradient_scale(), t.class_id);
 }
 
-fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
-    if r.kind == NOT_A_NUMBER { return vec4(params.nan); }
+fn is_constant(r: Record) -> bool { return r.kind != GRADIENT; }
+fn constant(r: Record) -> f32 { return select(0.0, params.nan, r.kind == NOT_A_NUMBER); }
+
+fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> { return vec4(0.0); }
+
+fn special_class(r: Record) -> u32 { return r.class_id; }
+fn row_map_special(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
     return select(vec4(0.0), vec4(r.at_target), class_id == vec4(r.class_id));
 }

@@ -1,6 +1,6 @@
 // Elementary functions of one row, to a few ULP. WGSL's own log has only an absolute bound around 1 and there is no log1p,
 // which is where a confident row's loss lives; its exp may lose 2|x| ULP.
-// Provides: LN_2, accurate_exp, accurate_log, log1p_unit, softplus, sigmoid, is_nan, is_infinite.
+// Provides: LN_2, accurate_exp, accurate_log, log1p_unit, margin_of, is_nan, is_infinite.
 
 const LN_2 = 0.69314718;
 
@@ -51,9 +51,23 @@ fn accurate_log(x: f32) -> f32 {
     return fma(f32(k), LN_2, 2.0 * u * atanh_series(u * u));
 }
 
-fn softplus(z: f32) -> f32 { return max(z, 0.0) + log1p_unit(accurate_exp(-abs(z))); }
+// Softplus and sigmoid of z and of -z, from one exponential.
+struct Margin {
+    softplus: f32,
+    softplus_of_negative: f32,
+    sigmoid: f32,
+    sigmoid_of_negative: f32,
+}
 
-fn sigmoid(z: f32) -> f32 {
+fn margin_of(z: f32) -> Margin {
     let e = accurate_exp(-abs(z));
-    return select(e, 1.0, z >= 0.0) / (1.0 + e);
+    let l = log1p_unit(e);
+    let large = 1.0 / (1.0 + e);
+    let small = e / (1.0 + e);
+    return Margin(
+        max(z, 0.0) + l,
+        max(-z, 0.0) + l,
+        select(small, large, z >= 0.0),
+        select(large, small, z >= 0.0),
+    );
 }

@@ -44,8 +44,13 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     return Record(u32(finite), highest.x, total, accurate_log(max(total, 1.0)));
 }
 
+fn is_constant(r: Record) -> bool { return r.finite == 0u; }
+fn constant(r: Record) -> f32 { return params.nan; }
+
 fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
-    if r.finite == 0u { return vec4(params.nan); }
     if LOGARITHM { return (x - r.maximum) * inverse_temperature() - r.log_sum; }
     return exp2(exponent_scale() * (x - r.maximum)) / r.sum;
 }
+
+fn special_class(r: Record) -> u32 { return NO_CLASS; }
+fn row_map_special(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> { return row_map(x, class_id, r); }

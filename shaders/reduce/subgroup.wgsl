@@ -1,5 +1,6 @@
 // How the lanes of a workgroup combine values, through subgroup operations: each subgroup folds its lanes, then every lane
 // folds the subgroups in order.
+// A workgroup that is surely one subgroup needs neither memory nor barriers.
 // Needs: WORKGROUP_SIZE, MIN_SUBGROUP_SIZE. Provides: Lane, reduce_max, reduce_sum, reduce_sum_u32, reduce_min_u32.
 // All lanes of the workgroup must call, and all get the result.
 
@@ -21,6 +22,7 @@ fn exchange(mine: vec4<u32>, lane: Lane) {
 }
 
 fn reduce_max(x: vec4<f32>, lane: Lane) -> vec4<f32> {
+    if MAX_SUBGROUPS == 1u { return subgroupMax(x); }
     exchange(bitcast<vec4<u32>>(subgroupMax(x)), lane);
     var acc = bitcast<vec4<f32>>(scratch[0]);
     for (var i = 1u; i < lane.subgroups; i++) { acc = max(acc, bitcast<vec4<f32>>(scratch[i])); }
@@ -29,6 +31,7 @@ fn reduce_max(x: vec4<f32>, lane: Lane) -> vec4<f32> {
 }
 
 fn reduce_sum(x: vec4<f32>, lane: Lane) -> vec4<f32> {
+    if MAX_SUBGROUPS == 1u { return subgroupAdd(x); }
     exchange(bitcast<vec4<u32>>(subgroupAdd(x)), lane);
     var acc = bitcast<vec4<f32>>(scratch[0]);
     for (var i = 1u; i < lane.subgroups; i++) { acc += bitcast<vec4<f32>>(scratch[i]); }
@@ -37,6 +40,7 @@ fn reduce_sum(x: vec4<f32>, lane: Lane) -> vec4<f32> {
 }
 
 fn reduce_sum_u32(x: vec4<u32>, lane: Lane) -> vec4<u32> {
+    if MAX_SUBGROUPS == 1u { return subgroupAdd(x); }
     exchange(subgroupAdd(x), lane);
     var acc = scratch[0];
     for (var i = 1u; i < lane.subgroups; i++) { acc += scratch[i]; }
@@ -45,6 +49,7 @@ fn reduce_sum_u32(x: vec4<u32>, lane: Lane) -> vec4<u32> {
 }
 
 fn reduce_min_u32(x: vec4<u32>, lane: Lane) -> vec4<u32> {
+    if MAX_SUBGROUPS == 1u { return subgroupMin(x); }
     exchange(subgroupMin(x), lane);
     var acc = scratch[0];
     for (var i = 1u; i < lane.subgroups; i++) { acc = min(acc, scratch[i]); }

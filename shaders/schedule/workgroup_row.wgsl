@@ -5,9 +5,9 @@
 // written once, when the whole group is finished, so no two workgroups ever touch the same chunk.
 //
 // Needs: elem, reduce, and a loss or pass fragment: Row, row_begin, excluded_class, Partial, partial_*, Record, row_finish,
-// row_map,
-// READS_ROW. Provides: the entry points forward and forward_gradient.
+// row_map, row_map_special, special_class, is_constant, constant, READS_ROW. Provides: the entry points forward and forward_gradient.
 
+override EDGES: bool = true;  // false where every row starts on a chunk boundary and the masks are dead weight
 const MAX_GROUP_ROWS = 4u;
 // Blocks of four chunks a lane sums before it starts afresh: bounds the length, and so the rounding error, of a running sum.
 const STRIP = 64u;
@@ -59,15 +59,17 @@ fn block_classes(chunk: u32, e: Extent, excluded: u32) -> vec4<u32> {
 
 // The chunks that need a mask are the row's first and last, where it shares them, and the target's: one lane each.
 fn add_edge(acc: Partial, e: Extent, excluded: u32, excluded_class: u32, lane: u32, row: Row) -> Partial {
-    var chunk = e.begin / 4u;
-    var mine = lane == 0u && e.begin % 4u != 0u;
-    if lane == 1u {
-        chunk = e.end / 4u;
-        mine = e.end % 4u != 0u && (chunk != e.begin / 4u || e.begin % 4u == 0u);
-    }
-    if lane == 2u {
-        chunk = excluded;
-        mine = excluded >= e.first && excluded < e.last;
+    var chunk = excluded;
+    var mine = lane == 2u && excluded >= e.first && excluded < e.last;
+    if EDGES {
+        if lane == 0u {
+            chunk = e.begin / 4u;
+            mine = e.begin % 4u != 0u;
+        }
+        if lane == 1u {
+            chunk = e.end / 4u;
+            mine = e.end % 4u != 0u && (chunk != e.begin / 4u || e.begin % 4u == 0u);
+        }
     }
     chunk = select(e.begin / 4u, chunk, mine);
     let class_id = classes_of(chunk, e);
@@ -95,10 +97,25 @@ fn read_row(index: u32, lane: Lane) -> Record {
     return row_finish(acc, row, lane);
 }
 
+// Writes the interior chunks. The chunk with the target is written twice by the same lane: once as if the target were any
+// other class, which spares the loop a comparison a logit, and then as it should be.
 fn write_interior(index: u32, record: Record, lane: Lane) {
     let e = row_extent(index);
-    for (var chunk = e.first + lane.index; chunk < e.last; chunk += WORKGROUP_SIZE) {
+    let class_id = special_class(record);
+    let special = (e.begin + class_id) / 4u;
+    let has_special = class_id < params.classes && special >= e.first && special < e.last;
+    let before = load_chunk(select(e.begin / 4u, special, has_special));
+    before_stores();
+    let first = e.first + lane.index;
+    if is_constant(record) {
+        for (var chunk = first; chunk < e.last; chunk += WORKGROUP_SIZE) { store_chunk(chunk, vec4(constant(record))); }
+        return;
+    }
+    for (var chunk = first; chunk < e.last; chunk += WORKGROUP_SIZE) {
         store_chunk(chunk, row_map(load_chunk(chunk), classes_of(chunk, e), record));
+    }
+    if has_special && (special - e.first) % WORKGROUP_SIZE == lane.index {
+        store_chunk(special, row_map_special(before, classes_of(special, e), record));
     }
 }
 
@@ -119,7 +136,8 @@ fn write_edge(first_row: u32, rows: u32, index: u32) {
         if element >= group_begin && element < group_end {
             let row = (element - group_begin) / params.classes;
             let class_id = (element - group_begin) % params.classes;
-            g[i] = row_map(vec4(x[i]), vec4(class_id), records[row]).x;
+            let r = records[row];
+            g[i] = select(row_map_special(vec4(x[i]), vec4(class_id), r).x, constant(r), is_constant(r));
         }
     }
     store_partial(chunk, g, min(4u, group_end - 4u * chunk));
@@ -142,10 +160,11 @@ fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_wo
     let end = min(first + params.group_rows, params.rows);
     for (var row = first; row < end; row++) {
         let record = read_row(row, lane);
-        if lane.index == 0u { records[row - first] = record; }
-        before_stores();
+        if EDGES && lane.index == 0u { records[row - first] = record; }
         write_interior(row, record, lane);
     }
-    workgroupBarrier();
-    if first + lane.index < end { write_edge(first, end - first, lane.index); }
+    if EDGES {
+        workgroupBarrier();
+        if first + lane.index < end { write_edge(first, end - first, lane.index); }
+    }
 }

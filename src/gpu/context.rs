@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::caps::Caps;
-use super::pipeline::{Pipeline, Pipelines, Switches, Variant};
+use super::pipeline::{Pipeline, Pipelines, Variant};
 use super::plan::{Plan, Tuning};
 use super::shader::Shader;
+use super::switch::Switches;
 use crate::{Error, Result};
 
 pub(crate) struct Context {
@@ -59,6 +60,7 @@ impl Context {
             lanes: plan.lanes,
             min_subgroup_size: self.caps.min_subgroup_size,
             switches,
+            checked: self.tuning.checked,
         })
     }
 

@@ -10,6 +10,7 @@ use super::program::{Program, RowLoss};
 use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
 use super::shader::{self, Elements, Shader};
+use super::switch::Switch;
 use super::tensors::{Inputs, Outputs, Tensors, UNCUT};
 use super::vector::{Cuts, Folding, part_or_absent};
 use super::window::{Tensor, Window};
@@ -56,7 +57,7 @@ impl Kernel {
     ) -> Result<Self> {
         loss.validate()?;
         let mut program = loss.program();
-        program.switches.details = request.details;
+        program.switches = program.switches.with(Switch::Details, request.details);
         let kernel = Self {
             context: Context::new(pipelines, tuning)?,
             request,
@@ -188,7 +189,8 @@ impl Kernel {
         let in_place = self.request.gradient == Gradient::InPlace;
         let shader = Shader::Rows { row: self.program.row, elements: Elements { in_place, tail }, reduce: plan.reduce };
         let entry_point = if self.request.gradient == Gradient::No { "forward" } else { "forward_gradient" };
-        self.context.pipeline(plan, shader, entry_point, self.program.switches)
+        let switches = self.program.switches.with(Switch::Edges, tail || plan.group_rows > 1);
+        self.context.pipeline(plan, shader, entry_point, switches)
     }
 
     /// The dispatch over one window of rows.

@@ -1,4 +1,8 @@
-//! The GPU layer.
+//! The GPU layer: a loss is compiled for a device as a [`Kernel`] and recorded into the caller's encoder.
+//!
+//! [`Gpu`] and [`Evaluator`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a shape and
+//! [`Caps`] to a [`Plan`]; [`Shader`] names what can be composed from the fragments in `shaders/`.
+
 mod caps;
 mod context;
 mod device;
@@ -12,6 +16,7 @@ pub(crate) mod program;
 mod recorder;
 mod scratch;
 mod shader;
+mod switch;
 mod tensors;
 mod vector;
 mod window;
@@ -21,9 +26,9 @@ pub use device::{AdapterChoice, Gpu, adapters, instance, required_features, requ
 pub use evaluator::Evaluator;
 pub use kernel::Kernel;
 pub use passes::{Gather, Softmax, Sum};
-pub(crate) use pipeline::Switches;
 pub use plan::{Plan, Tuning, plan};
 pub use program::RowLoss;
 pub use shader::{Elements, Reduce, RowFragment, Shader};
+pub(crate) use switch::{Switch, Switches};
 pub use tensors::{Inputs, Outputs};
 pub use window::Window;

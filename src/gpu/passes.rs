@@ -9,11 +9,12 @@ use wgpu::BufferBinding;
 
 use super::context::Context;
 use super::params::Params;
-use super::pipeline::{Pipelines, Switches};
+use super::pipeline::Pipelines;
 use super::plan::{Plan, Tuning, plan};
 use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
 use super::shader::{self, Elements, RowFragment, Shader};
+use super::switch::{Switch, Switches};
 use super::tensors::{UNCUT, check, distinct};
 use super::vector::{Cuts, Folding};
 use super::window;
@@ -90,7 +91,9 @@ impl Softmax {
                 elements: Elements { in_place: false, tail },
                 reduce: plan.reduce,
             };
-            let switches = Switches { logarithm: self.logarithm, ..Switches::default() };
+            let switches = Switches::default()
+                .with(Switch::Logarithm, self.logarithm)
+                .with(Switch::Edges, tail || plan.group_rows > 1);
             let logits = logits.part(window, alignment);
             let inverse_temperature = 1.0 / self.temperature;
             let mut options = [0.0; 8];

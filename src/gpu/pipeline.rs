@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::caps::Caps;
-use super::shader::{RowFragment, Shader};
+use super::shader::Shader;
+use super::switch::Switches;
 
 /// An entry point of a shader with its constants fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,31 +15,8 @@ pub(crate) struct Variant {
     pub lanes: u32,
     pub min_subgroup_size: u32,
     pub switches: Switches,
-}
-
-/// Parts of a loss fragment that are compiled in or left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Switches {
-    pub details: bool,
-    pub smoothing: bool,
-    pub logarithm: bool,
-}
-
-impl Switches {
-    /// Every combination of the switches that a shader has.
-    fn all(shader: Shader) -> Vec<Self> {
-        let row = if let Shader::Rows { row, .. } = shader { Some(row) } else { None };
-        let either = |has| if has { vec![false, true] } else { vec![false] };
-        let mut all = Vec::new();
-        for details in either(matches!(row, Some(RowFragment::CrossEntropy | RowFragment::Nll))) {
-            for smoothing in either(row == Some(RowFragment::CrossEntropy)) {
-                for logarithm in either(row == Some(RowFragment::Softmax)) {
-                    all.push(Self { details, smoothing, logarithm });
-                }
-            }
-        }
-        all
-    }
+    /// With bounds checks and loop limits.
+    pub checked: bool,
 }
 
 pub(crate) struct Pipeline {
@@ -50,7 +28,7 @@ pub(crate) struct Pipeline {
 /// All pipelines of a device, compiled on first use.
 pub(crate) struct Pipelines {
     device: wgpu::Device,
-    modules: Mutex<HashMap<Shader, wgpu::ShaderModule>>,
+    modules: Mutex<HashMap<(Shader, bool), wgpu::ShaderModule>>,
     pipelines: Mutex<HashMap<Variant, Arc<Pipeline>>>,
 }
 
@@ -77,15 +55,12 @@ impl Pipelines {
                 continue;
             }
             for &entry_point in shader.entry_points() {
-                for switches in Switches::all(shader) {
-                    self.get(Variant {
-                        shader,
-                        entry_point,
-                        lanes,
-                        min_subgroup_size: caps.min_subgroup_size,
-                        switches,
-                    });
-                    count += 1;
+                for switches in Switches::subsets(shader.switches()) {
+                    for checked in [false, true] {
+                        let min_subgroup_size = caps.min_subgroup_size;
+                        self.get(Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked });
+                        count += 1;
+                    }
                 }
             }
         }
@@ -93,14 +68,21 @@ impl Pipelines {
     }
 
     fn compile(&self, variant: Variant) -> Pipeline {
-        let Variant { shader, entry_point, lanes, min_subgroup_size, switches } = variant;
+        let Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked } = variant;
         let label = format!("logloss {} {entry_point} x{lanes}", shader.label());
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        let module = modules.entry(shader).or_insert_with(|| {
-            self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        let module = modules.entry((shader, checked)).or_insert_with(|| {
+            let descriptor = wgpu::ShaderModuleDescriptor {
                 label: Some(&format!("logloss {}", shader.label())),
                 source: wgpu::ShaderSource::Wgsl(shader.source()),
-            })
+            };
+            if checked {
+                return self.device.create_shader_module(descriptor);
+            }
+            // SAFETY: every index into a buffer derives from the shape, and the caller's bindings were checked to hold it
+            // (`Tensor::check`); a target is compared with the number of classes before it becomes an index; every loop
+            // counts towards a bound. The tests run the same sources with the checks compiled in.
+            unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         });
         let uniform = wgpu::BindGroupLayoutEntry {
             binding: 0,
@@ -139,7 +121,8 @@ impl Pipelines {
             entry_point: Some(entry_point),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &constants(shader, lanes, min_subgroup_size, switches),
-                ..Default::default()
+                // Every fragment writes workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
             },
             cache: None,
         });
@@ -147,19 +130,11 @@ impl Pipelines {
     }
 }
 
-fn constants(shader: Shader, lanes: u32, min_subgroup_size: u32, s: Switches) -> Vec<(&'static str, f64)> {
-    use RowFragment as Row;
-    let flag = |on: bool| f64::from(u8::from(on));
+fn constants(shader: Shader, lanes: u32, min_subgroup_size: u32, on: Switches) -> Vec<(&'static str, f64)> {
     let mut list = vec![("WORKGROUP_SIZE", f64::from(lanes))];
     if shader.needs_subgroups() {
         list.push(("MIN_SUBGROUP_SIZE", f64::from(min_subgroup_size)));
     }
-    if let Shader::Rows { row, .. } = shader {
-        match row {
-            Row::CrossEntropy => list.extend([("DETAILS", flag(s.details)), ("SMOOTHING", flag(s.smoothing))]),
-            Row::Nll => list.push(("DETAILS", flag(s.details))),
-            Row::Softmax => list.push(("LOGARITHM", flag(s.logarithm))),
-        }
-    }
+    list.extend(shader.switches().iter().map(|&switch| (switch.name(), f64::from(u8::from(on.has(switch))))));
     list
 }

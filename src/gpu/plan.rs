@@ -16,6 +16,8 @@ pub struct Tuning {
     pub max_binding: Option<u64>,
     /// Largest dispatch dimension, below the device's own limit: makes dispatches two-dimensional.
     pub max_workgroups: Option<u32>,
+    /// Compile bounds checks and loop limits in.
+    pub checked: bool,
 }
 
 /// How a batch is computed.

@@ -1,7 +1,7 @@
 //! What the GPU layer asks of a loss.
 
-use super::pipeline::Switches;
 use super::shader::RowFragment;
+use super::switch::Switches;
 use crate::Result;
 use crate::loss::Reduction;
 

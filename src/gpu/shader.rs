@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::switch::Switch;
+
 macro_rules! fragment {
     ($path:literal) => {
         Fragment { path: $path, source: include_str!(concat!("../../shaders/", $path)) }
@@ -49,6 +51,22 @@ impl RowFragment {
             Self::CrossEntropy => &[TARGET, RESULT, ORDER, MAX_SUM, fragment!("loss/cross_entropy.wgsl")],
             Self::Nll => &[TARGET, RESULT, ORDER, fragment!("loss/nll.wgsl")],
             Self::Softmax => &[MAX_SUM, fragment!("pass/softmax.wgsl")],
+        }
+    }
+
+    fn switches(self) -> &'static [Switch] {
+        match self {
+            Self::CrossEntropy => &[Switch::Edges, Switch::Details, Switch::Smoothing],
+            Self::Nll => &[Switch::Edges, Switch::Details],
+            Self::Softmax => &[Switch::Edges, Switch::Logarithm],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross_entropy",
+            Self::Nll => "nll",
+            Self::Softmax => "softmax",
         }
     }
 }
@@ -155,11 +173,7 @@ impl Shader {
     pub fn label(self) -> String {
         match self {
             Self::Rows { row, elements, reduce } => {
-                let name = match row {
-                    RowFragment::CrossEntropy => "cross_entropy",
-                    RowFragment::Nll => "nll",
-                    RowFragment::Softmax => "softmax",
-                };
+                let name = row.name();
                 let tail = if elements.tail { "-tail" } else { "" };
                 let place = if elements.in_place { "in_place" } else { "separate" };
                 format!("{name}/f32{tail}/{place}/{}", reduce_name(reduce))
@@ -170,6 +184,11 @@ impl Shader {
             Self::Summary => "summary".into(),
             Self::Mean => "mean".into(),
         }
+    }
+
+    /// What can be compiled in or left out.
+    pub(crate) fn switches(self) -> &'static [Switch] {
+        if let Self::Rows { row, .. } = self { row.switches() } else { &[] }
     }
 
     /// The composed WGSL, each fragment under a comment that names it.

@@ -3,7 +3,7 @@
 use super::{Reduction, invalid, validate_ignore_index};
 use crate::Result;
 use crate::gpu::program::{Program, RowLoss, sealed};
-use crate::gpu::{RowFragment, Switches};
+use crate::gpu::{RowFragment, Switch, Switches};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
 ///
@@ -85,7 +85,7 @@ impl RowLoss for CrossEntropy {
         let inverse_temperature = 1.0 / self.temperature;
         Program {
             row: RowFragment::CrossEntropy,
-            switches: Switches { smoothing: self.label_smoothing > 0.0, ..Switches::default() },
+            switches: Switches::default().with(Switch::Smoothing, self.label_smoothing > 0.0),
             options: [
                 std::f32::consts::LOG2_E * inverse_temperature,
                 inverse_temperature,

@@ -67,6 +67,7 @@ impl<'a> Labels<'a> {
     }
 
     /// The label of each row, in row order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Label> + '_ {
         self.targets.iter().map(|&target| self.label(target))
     }
