@@ -1,11 +1,11 @@
-// result = sum / count, or the sum itself: the last step of the public reduction.
-// Needs: params. Provides: the entry point finish. options[0].x is what the sum is multiplied by.
+// result = sum / denominator: the last step of the public sum and mean.
+// Needs: params. Provides: the entry point finish, one invocation. The mean of nothing is NaN.
 
-@group(0) @binding(1) var<storage, read> vector: array<f32>;
-@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(1) var<storage, read> sum: array<f32>;
+@group(0) @binding(2) var<storage, read_write> result: array<f32>;
 
 @compute @workgroup_size(1)
 fn finish() {
-    let divisor = params.options[0].x;
-    partials[0] = vector[0] / divisor;
+    let d = params.denominator;
+    result[0] = select(sum[0] / d, params.nan, d == 0.0);
 }

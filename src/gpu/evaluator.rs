@@ -3,9 +3,11 @@
 use bytemuck::Pod;
 
 use super::device::Gpu;
-use super::kernel::{Inputs, Kernel, Outputs};
+use super::kernel::Kernel;
 use super::plan::Tuning;
 use super::program::RowLoss;
+use super::scratch::{check_buffer, whole};
+use super::tensors::{Inputs, Outputs};
 use crate::summary::{Details, Gradient};
 use crate::{Batch, Evaluation, Request, Result, Summary};
 
@@ -95,7 +97,7 @@ impl<'g> Evaluator<'g> {
         let (rows, elements) = (u64::from(shape.rows), shape.elements());
         // Fails before a buffer is created that the device could not hold.
         self.kernel.plan(shape)?;
-        super::scratch::check_buffer(self.kernel.caps(), 4 * elements)?;
+        check_buffer(&self.kernel.context().caps, 4 * elements)?;
 
         let separate = request.gradient == Gradient::Separate;
         let inputs = Inputs {
@@ -144,10 +146,6 @@ impl Gpu {
     pub fn evaluate(&self, loss: &impl RowLoss, request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
         Evaluator::new(self, loss, request)?.evaluate(batch)
     }
-}
-
-fn whole(buffer: &wgpu::Buffer) -> wgpu::BufferBinding<'_> {
-    buffer.as_entire_buffer_binding()
 }
 
 fn collect<T: Pod>(bytes: Option<Vec<u8>>) -> Vec<T> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::caps::Caps;
+use super::context::Context;
 use super::params::Params;
 use super::pipeline::Pipeline;
 
@@ -29,7 +30,9 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records everything. Dispatches run in order: wgpu puts a barrier where one reads what another wrote.
-    pub fn record(self, device: &wgpu::Device, encoder: &mut wgpu::CommandEncoder, caps: &Caps, max_workgroups: u32) {
+    pub fn record(self, context: &Context, encoder: &mut wgpu::CommandEncoder) {
+        let Context { device, caps, .. } = context;
+        let max_workgroups = context.max_workgroups();
         let uniforms = self.uniforms(device, caps);
         let stride = uniform_stride(caps);
         let mut pass = encoder

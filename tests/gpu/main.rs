@@ -2,6 +2,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod golden;
+mod passes;
 
 use std::sync::OnceLock;
 

@@ -1,0 +1,253 @@
+//! The separate passes as operations of their own: softmax, log-softmax, gather, sum and mean.
+//!
+//! A chain of log-softmax, gather and mean is cross-entropy the long way: it reads the logits twice, writes them once and
+//! reads those again. [`Kernel`](super::Kernel) reads them once.
+
+use std::sync::{Arc, Mutex};
+
+use wgpu::BufferBinding;
+
+use super::context::Context;
+use super::params::Params;
+use super::pipeline::{Pipelines, Switches};
+use super::plan::{Plan, Tuning, plan};
+use super::recorder::{Recorder, Step};
+use super::scratch::{Scratch, whole};
+use super::shader::{self, Elements, RowFragment, Shader};
+use super::tensors::{UNCUT, check, distinct};
+use super::vector::Folding;
+use super::window;
+use crate::{Error, Result, Shape};
+
+/// Softmax over the classes of each row, or its logarithm:
+///
+/// ```text
+/// softmax(x)_c     = exp(x_c / T) / sum_k exp(x_k / T)
+/// log_softmax(x)_c = x_c / T - logsumexp(x / T)
+/// ```
+///
+/// float32, (rows, classes) row-major, in nats. A row with NaN, +inf or nothing but -inf becomes NaN.
+pub struct Softmax {
+    context: Context,
+    temperature: f32,
+    logarithm: bool,
+}
+
+impl Softmax {
+    /// Compiles softmax for `device`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a temperature that is not finite and positive; [`Error::Unsupported`] if the device
+    /// lacks a limit or a forced variant.
+    pub fn new(device: &wgpu::Device, temperature: f32, tuning: Tuning) -> Result<Self> {
+        Self::compile(device, false, temperature, tuning)
+    }
+
+    /// Compiles log-softmax for `device`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn log(device: &wgpu::Device, temperature: f32, tuning: Tuning) -> Result<Self> {
+        Self::compile(device, true, temperature, tuning)
+    }
+
+    fn compile(device: &wgpu::Device, logarithm: bool, temperature: f32, tuning: Tuning) -> Result<Self> {
+        if !(temperature.is_finite() && temperature > 0.0) {
+            return Err(Error::InvalidOption {
+                option: "temperature",
+                value: temperature.to_string(),
+                domain: "finite and greater than 0",
+            });
+        }
+        let context = Context::new(Arc::new(Pipelines::new(device)), tuning)?;
+        plan(Shape::new(4, 4), 4, &context.caps, tuning)?;
+        Ok(Self { context, temperature, logarithm })
+    }
+
+    /// Records the softmax of `logits` into `output`, which must be another buffer.
+    ///
+    /// # Errors
+    /// A binding that does not fit, as [`Kernel::encode`](super::Kernel::encode) says.
+    pub fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        shape: Shape,
+        logits: &BufferBinding<'_>,
+        output: &BufferBinding<'_>,
+    ) -> Result<()> {
+        let Context { caps, tuning, .. } = &self.context;
+        let alignment = self.context.alignment();
+        let row_bytes = 4 * u64::from(shape.classes);
+        let plan = plan(shape, 4, caps, *tuning)?;
+        distinct(&[("logits", Some(logits))], &[("output", Some(output))])?;
+        let logits = check("logits", logits, row_bytes, shape.rows, alignment)?;
+        let output = check("output", output, row_bytes, shape.rows, alignment)?;
+        let mut recorder = Recorder::new("logloss softmax");
+        let windows = plan.windows.iter().map(|w| (*w, false));
+        for (window, tail) in windows.chain(plan.tail.map(|w| (w, true))) {
+            let shader = Shader::Rows {
+                row: RowFragment::Softmax,
+                elements: Elements { in_place: false, tail },
+                reduce: plan.reduce,
+            };
+            let switches = Switches { logarithm: self.logarithm, ..Switches::default() };
+            let logits = logits.part(window, alignment);
+            let inverse_temperature = 1.0 / self.temperature;
+            let mut options = [0.0; 8];
+            options[..2].copy_from_slice(&[std::f32::consts::LOG2_E * inverse_temperature, inverse_temperature]);
+            recorder.push(Step {
+                pipeline: self.context.pipeline(&plan, shader, "forward_gradient", switches),
+                params: Params {
+                    rows: window.rows,
+                    classes: shape.classes,
+                    group_rows: plan.group_rows,
+                    logits_base: logits.lead / 4,
+                    options,
+                    ..Params::default()
+                },
+                bindings: vec![
+                    (shader::LOGITS, logits.binding),
+                    (shader::GRADIENT, output.part(window, alignment).binding),
+                ],
+                workgroups: window.rows.div_ceil(plan.group_rows),
+            });
+        }
+        recorder.record(&self.context, encoder);
+        Ok(())
+    }
+}
+
+/// One entry of each row: `out[r] = values[r, targets[r]]`.
+///
+/// float32 values (rows, classes) row-major, int32 targets (rows), float32 output (rows). A target that is no class of the
+/// row gives NaN.
+pub struct Gather {
+    context: Context,
+    scratch: Scratch,
+}
+
+impl Gather {
+    /// Compiles the gather for `device`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the device lacks a limit.
+    pub fn new(device: &wgpu::Device) -> Result<Self> {
+        let context = Context::new(Arc::new(Pipelines::new(device)), Tuning::default())?;
+        let scratch = Scratch::new(&context, 0, false)?;
+        Ok(Self { context, scratch })
+    }
+
+    /// Records the gather.
+    ///
+    /// # Errors
+    /// A binding that does not fit, as [`Kernel::encode`](super::Kernel::encode) says.
+    pub fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        shape: Shape,
+        values: &BufferBinding<'_>,
+        targets: &BufferBinding<'_>,
+        output: &BufferBinding<'_>,
+    ) -> Result<()> {
+        let context = &self.context;
+        let alignment = context.alignment();
+        let row_bytes = 4 * u64::from(shape.classes);
+        let plan = vector_plan(context)?;
+        distinct(&[("values", Some(values)), ("targets", Some(targets))], &[("output", Some(output))])?;
+        let values = check("values", values, row_bytes, shape.rows, alignment)?;
+        let targets = check("targets", targets, 4, shape.rows, alignment)?;
+        let output = check("output", output, 4, shape.rows, alignment)?;
+        let mut recorder = Recorder::new("logloss gather");
+        for window in window::cut(shape.rows, 1, row_bytes.max(4), context.max_binding(), alignment)? {
+            let (values, output) = (values.part(window, alignment), output.part(window, alignment));
+            recorder.push(Step {
+                pipeline: context.pass(&plan, Shader::Gather, "gather"),
+                params: Params {
+                    rows: window.rows,
+                    classes: shape.classes,
+                    logits_base: values.lead / 4,
+                    rows_base: output.lead / 4,
+                    ..Params::default()
+                },
+                bindings: vec![
+                    (shader::INPUT, values.binding),
+                    (shader::OUTPUT, output.binding),
+                    (shader::TARGETS, targets.part(window, alignment).binding),
+                    (shader::CLASS_WEIGHTS, whole(&self.scratch.absent_input)),
+                    (shader::ROW_WEIGHTS, whole(&self.scratch.absent_input)),
+                ],
+                workgroups: window.rows.div_ceil(plan.lanes),
+            });
+        }
+        recorder.record(context, encoder);
+        Ok(())
+    }
+}
+
+/// Sum or mean of a float32 vector of any length, in a fixed tree: the same bits on every run.
+pub struct Sum {
+    context: Context,
+    mean: bool,
+    scratch: Mutex<Option<Arc<Scratch>>>,
+}
+
+impl Sum {
+    /// Compiles the sum for `device`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the device lacks a limit.
+    pub fn new(device: &wgpu::Device) -> Result<Self> {
+        Self::compile(device, false)
+    }
+
+    /// Compiles the mean for `device`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn mean(device: &wgpu::Device) -> Result<Self> {
+        Self::compile(device, true)
+    }
+
+    fn compile(device: &wgpu::Device, mean: bool) -> Result<Self> {
+        let context = Context::new(Arc::new(Pipelines::new(device)), Tuning::default())?;
+        Ok(Self { context, mean, scratch: Mutex::default() })
+    }
+
+    /// Records the reduction of the first `count` elements of `vector` into the first element of `output`. The mean of
+    /// nothing is NaN.
+    ///
+    /// # Errors
+    /// A binding that does not fit, as [`Kernel::encode`](super::Kernel::encode) says.
+    pub fn encode(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        count: u32,
+        vector: &BufferBinding<'_>,
+        output: &BufferBinding<'_>,
+    ) -> Result<()> {
+        let context = &self.context;
+        let alignment = context.alignment();
+        let plan = vector_plan(context)?;
+        distinct(&[("vector", Some(vector))], &[("output", Some(output))])?;
+        let vector = check("vector", vector, 4, count, alignment)?;
+        let output = check("output", output, 4, 1, alignment)?;
+        let scratch = Scratch::shared(&self.scratch, context, count, false)?;
+        let params = Params { denominator: if self.mean { count as f32 } else { 1.0 }, ..Params::default() };
+        let mut recorder = Recorder::new("logloss sum");
+        let sum =
+            Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch }.sum(count, &vector)?;
+        recorder.push(Step {
+            pipeline: context.pass(&plan, Shader::Mean, "finish"),
+            params,
+            bindings: vec![(shader::INPUT, whole(sum)), (shader::OUTPUT, output.part(UNCUT, alignment).binding)],
+            workgroups: 1,
+        });
+        recorder.record(context, encoder);
+        Ok(())
+    }
+}
+
+/// Lanes of a pass over a vector: those of a long row.
+fn vector_plan(context: &Context) -> Result<Plan> {
+    plan(Shape::new(0, u32::MAX), 4, &context.caps, context.tuning)
+}
