@@ -22,7 +22,7 @@ pub fn cross_entropy(options: &CrossEntropy, batch: &Batch<'_>) -> Result<Evalua
     options.validate()?;
     let temperature = f64::from(options.temperature);
     evaluate(batch, &options.ignore_index, options.reduction, temperature, |row, target| {
-        row_loss(options, batch.class_weights, row, target)
+        row.is_finite().then(|| row_loss(options, batch.class_weights, row, target))
     })
 }
 

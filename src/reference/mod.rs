@@ -24,9 +24,9 @@ use row::Row;
 
 /// What the reference computes of a batch, in float64 and nats.
 ///
-/// A row is *ignored* if its target is an ignore index. A row that counts is *non-finite* if one of its logits is NaN or
-/// +inf, or if all are -inf; its loss, lse, log-probability and gradient are NaN, whatever its weights are. Only a mean over
-/// a weight sum of 0 has a gradient of zeros in every row.
+/// A row is *ignored* if its target is an ignore index. A row that counts is *non-finite* if the loss reads a logit of it that
+/// is NaN or +inf, or reads only -inf where it needs a softmax; its loss, log-probability and gradient are NaN, whatever its
+/// weights are, and so is the reduced loss. Only a mean over a weight sum of 0 has a gradient of zeros in every row.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -69,13 +69,13 @@ impl RowLoss {
     }
 }
 
-/// Evaluates every row with `row_loss(row, target)` and reduces.
+/// Evaluates every row with `row_loss(row, target)`, which is none for a non-finite row, and reduces.
 fn evaluate(
     batch: &Batch<'_>,
     ignore_index: &[i32],
     reduction: Reduction,
     temperature: f64,
-    row_loss: impl Fn(&Row, usize) -> RowLoss,
+    row_loss: impl Fn(&Row, usize) -> Option<RowLoss>,
 ) -> Result<Evaluation> {
     batch.check_lengths()?;
     let targets = class_targets(batch, ignore_index)?;
@@ -106,9 +106,9 @@ fn evaluate(
         };
         let row_weight = weight(batch.row_weights, r);
         out.weight_sum += row_weight * weight(batch.class_weights, target);
-        let result = if row.is_finite() {
+        let result = if let Some(result) = row_loss(&row, target) {
             out.rank.push(row.rank(target) as u32);
-            row_loss(&row, target)
+            result
         } else {
             out.non_finite_rows += 1;
             out.rank.push(u32::MAX);
@@ -131,7 +131,8 @@ impl Evaluation {
             Reduction::MeanOver(denominator) => f64::from(denominator),
         };
         if denominator == 0.0 {
-            self.loss = if reduction == Reduction::MeanOrZero { 0.0 } else { f64::NAN };
+            let is_zero = reduction == Reduction::MeanOrZero && self.non_finite_rows == 0;
+            self.loss = if is_zero { 0.0 } else { f64::NAN };
             self.gradient.fill(0.0);
         } else {
             self.loss = self.losses.iter().fold(0.0, |sum, loss| sum + loss) / denominator;

@@ -12,6 +12,8 @@ use crate::{Batch, Nll, Result};
 /// dloss/dx_j  = -row_weight * w_t * [j = t]
 /// ```
 ///
+/// Only `x_t` is read, as in PyTorch: the row is non-finite if `x_t` is NaN or +inf, whatever else it holds.
+///
 /// [`Evaluation::log_prob`] is `x_t` as given; [`Evaluation::lse`] is 0 up to rounding if the row is normalised.
 ///
 /// # Errors
@@ -22,8 +24,11 @@ pub fn nll(options: &Nll, batch: &Batch<'_>) -> Result<Evaluation> {
     evaluate(batch, &options.ignore_index, options.reduction, 1.0, |row, target| {
         let class_weight = weight(batch.class_weights, target);
         let log_prob = row.logit(target);
+        if log_prob.is_nan() || log_prob == f64::INFINITY {
+            return None;
+        }
         let mut gradient = vec![0.0; row.classes()];
         gradient[target] = -class_weight;
-        RowLoss { loss: weighted(class_weight, -log_prob), log_prob, gradient }
+        Some(RowLoss { loss: weighted(class_weight, -log_prob), log_prob, gradient })
     })
 }

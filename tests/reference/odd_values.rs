@@ -207,9 +207,10 @@ fn a_weight_of_0_does_not_hide_a_non_finite_row() {
     assert_close("gradient", &got.gradient, &[f64::NAN; 2], 0.0, 0.0);
     assert_eq!(got.non_finite_rows, 1);
 
-    // Nothing counts in a mean over weights of 0; the count still tells.
+    // Nor does a mean that is 0 where nothing counts; only its gradient is 0.
     let got = cross_entropy(&CrossEntropy { reduction: Reduction::MeanOrZero, ..options }, &row).unwrap();
-    assert_eq!((got.loss, got.gradient, got.non_finite_rows), (0.0, vec![0.0; 2], 1));
+    assert_close("loss", &[got.loss], &[f64::NAN], 0.0, 0.0);
+    assert_eq!((got.gradient, got.non_finite_rows), (vec![0.0; 2], 1));
 }
 
 #[test]
@@ -260,17 +261,23 @@ fn options_and_lengths_are_checked() {
 }
 
 #[test]
-fn nll_infinities() {
-    // As the categorical table: -inf beside the target is finite, at the target +inf; +inf or NaN is NaN and counted.
+fn nll_reads_only_the_target() {
     let one = |logits: &[f32]| nll(&Nll { reduction: Reduction::Sum, ..Nll::default() }, &batch(logits, &[0])).unwrap();
-    let got = one(&[-0.5, -INF]);
-    assert_eq!((got.loss, got.gradient, got.non_finite_rows), (0.5, vec![-1.0, 0.0], 0));
-    let got = one(&[-INF, 0.0]);
-    assert_eq!((got.loss, got.gradient, got.non_finite_rows), (f64::INFINITY, vec![-1.0, 0.0], 0));
-    for bad in [[NAN, -1.0], [-1.0, NAN], [-INF, -INF], [INF, -1.0]] {
-        let got = one(&bad);
+    // Whatever stands beside the target.
+    for other in [-INF, INF, NAN] {
+        let got = one(&[-0.5, other]);
+        assert_eq!((got.loss, got.gradient, got.log_prob), (0.5, vec![-1.0, 0.0], vec![-0.5]));
+        assert_eq!((got.non_finite_rows, got.rank), (0, vec![u32::from(other == INF)]));
+    }
+    // -inf at the target is a loss of +inf; +inf or NaN there is NaN and counted.
+    for other in [0.0, -INF] {
+        let got = one(&[-INF, other]);
+        assert_eq!((got.loss, got.gradient, got.non_finite_rows), (f64::INFINITY, vec![-1.0, 0.0], 0));
+    }
+    for bad in [NAN, INF] {
+        let got = one(&[bad, -1.0]);
         assert_close("nll", &[got.loss], &[f64::NAN], 0.0, 0.0);
         assert_close("nll", &got.gradient, &[f64::NAN; 2], 0.0, 0.0);
-        assert_eq!((got.log_prob[0].is_nan(), got.non_finite_rows), (true, 1));
+        assert_eq!((got.log_prob[0].is_nan(), got.non_finite_rows, got.rank), (true, 1, vec![u32::MAX]));
     }
 }
