@@ -1,0 +1,41 @@
+//! A sum whose order of additions depends on nothing but the number of terms.
+
+/// Sum of float64 terms in a fixed binary tree: a binary counter of partial sums of 1, 2, 4, ... consecutive terms.
+///
+/// After `n` terms there is one partial sum for each bit of `n`, and term `i` always meets the same partners, so the result does
+/// not depend, to the bit, on how the terms were cut into chunks. A term takes part in at most `ceil(log2 n) + 1` additions, which
+/// bounds the error by that many roundings of the sum of magnitudes (Higham, Accuracy and Stability, section 4.2).
+///
+/// ```
+/// let mut sum = logloss::totals::PairwiseSum::default();
+/// for _ in 0..1_000_000 {
+///     sum.push(0.1);
+/// }
+/// assert!((sum.total() - 100_000.0).abs() < 1e-9);
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PairwiseSum {
+    terms: u64,
+    /// Element `k` is the sum of 2^k terms where bit `k` of `terms` is set, and stale elsewhere.
+    partials: Vec<f64>,
+}
+
+impl PairwiseSum {
+    /// Adds the next term.
+    pub fn push(&mut self, term: f64) {
+        let full = self.terms.trailing_ones() as usize;
+        let carry = self.partials[..full].iter().fold(term, |carry, partial| partial + carry);
+        match self.partials.get_mut(full) {
+            Some(partial) => *partial = carry,
+            None => self.partials.push(carry),
+        }
+        self.terms += 1;
+    }
+
+    /// The sum of the terms so far; 0 of none.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        let is_set = |level: &usize| self.terms >> level & 1 == 1;
+        (0..self.partials.len()).filter(is_set).fold(0.0, |sum, level| self.partials[level] + sum)
+    }
+}

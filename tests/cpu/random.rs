@@ -1,0 +1,116 @@
+//! Small random batches, odd values included.
+
+use crate::Loss;
+use logloss::{Batch, CrossEntropy, Nll, Reduction, Shape};
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+pub struct Random(pub u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// In 0..n.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// In [low, high).
+    pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * ((self.next() >> 40) as f32 / (1 << 24) as f32)
+    }
+
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len())]
+    }
+}
+
+/// An owned batch.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    pub shape: Shape,
+    pub logits: Vec<f32>,
+    pub targets: Vec<i32>,
+    pub class_weights: Option<Vec<f32>>,
+    pub row_weights: Option<Vec<f32>>,
+}
+
+impl Rows {
+    pub fn batch(&self) -> Batch<'_> {
+        self.chunk(0..self.targets.len())
+    }
+
+    /// Some of the rows.
+    pub fn chunk(&self, rows: std::ops::Range<usize>) -> Batch<'_> {
+        let classes = self.shape.classes as usize;
+        Batch {
+            shape: Shape::new(rows.len() as u32, self.shape.classes),
+            logits: &self.logits[rows.start * classes..rows.end * classes],
+            targets: &self.targets[rows.clone()],
+            class_weights: self.class_weights.as_deref(),
+            row_weights: self.row_weights.as_ref().map(|w| &w[rows]),
+        }
+    }
+}
+
+/// Ignored by every loss of [`loss`].
+pub const IGNORED: [i32; 2] = [-100, 1];
+
+/// Largest weight of a class, and of a row.
+pub const LARGEST_WEIGHT: f32 = 2.0;
+
+/// `rows` rows of logits of a few units. `odd` percent of the logits are infinite, NaN or equal to others, and as many weights 0.
+pub fn rows(random: &mut Random, rows: usize, classes: usize, odd: usize) -> Rows {
+    let mut logits: Vec<f32> = (0..rows * classes).map(|_| random.uniform(-6.0, 6.0)).collect();
+    for x in &mut logits {
+        if random.chance(odd) {
+            *x = random.pick(&[f32::NEG_INFINITY, f32::NEG_INFINITY, f32::INFINITY, f32::NAN, 1.0, 1.0]);
+        }
+    }
+    if odd > 0 && rows > 0 {
+        // A row of nothing but -inf, or with one other logit.
+        let row = random.below(rows);
+        logits[row * classes..(row + 1) * classes].fill(f32::NEG_INFINITY);
+        if random.chance(50) {
+            logits[row * classes + random.below(classes)] = 3.0;
+        }
+    }
+    let targets = (0..rows).map(|_| if random.chance(15) { -100 } else { random.below(classes) as i32 }).collect();
+    let mut weights = |n: usize| {
+        let mut weight = || if odd > 0 && random.chance(20) { 0.0 } else { random.uniform(0.25, LARGEST_WEIGHT) };
+        let weights: Vec<f32> = (0..n).map(|_| weight()).collect();
+        random.chance(50).then_some(weights)
+    };
+    let (class_weights, row_weights) = (weights(classes), weights(rows));
+    Rows { shape: Shape::new(rows as u32, classes as u32), logits, targets, class_weights, row_weights }
+}
+
+/// A loss with random options: temperature at least 1/2, z_loss at most 1/100.
+pub fn loss(random: &mut Random) -> Loss {
+    let reduction = random.pick(&[
+        Reduction::None,
+        Reduction::Sum,
+        Reduction::Mean,
+        Reduction::MeanOrZero,
+        Reduction::MeanOver(3.5),
+    ]);
+    let ignore_index = IGNORED.to_vec();
+    if random.chance(25) {
+        return Loss::Nll(Nll { reduction, ignore_index });
+    }
+    Loss::CrossEntropy(CrossEntropy {
+        reduction,
+        ignore_index,
+        label_smoothing: random.pick(&[0.0, 0.0, 0.1, 1.0]),
+        temperature: random.pick(&[1.0, 0.5, 3.0]),
+        z_loss: random.pick(&[0.0, 0.01]),
+    })
+}
