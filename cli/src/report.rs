@@ -15,7 +15,6 @@ pub fn table(rows: &[(&str, String)]) -> String {
 /// Columns under a header: the first to the left, the others to the right.
 pub fn columns<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let mut table = bare();
-    table.load_preset(presets::NOTHING);
     table.add_row(header);
     for row in rows {
         table.add_row(row.clone());
@@ -35,12 +34,12 @@ pub fn pretty(value: &Value) -> String {
 
 fn bare() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
-/// Without the blanks that a table puts at the ends of lines.
+/// Without the blanks that a table puts at the start and at the ends of lines.
 fn trimmed(table: &Table) -> String {
-    let lines: Vec<_> = table.trim_fmt().lines().map(|line| line.trim_end().to_owned()).collect();
+    let lines: Vec<_> = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
     lines.join("\n")
 }

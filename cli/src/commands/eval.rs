@@ -25,8 +25,7 @@ use crate::{number, output, progress, report};
 /// PyTorch's ignore index.
 const IGNORE_INDEX: i32 = -100;
 
-/// A GPU's kernels take rows in groups of this many at most. Chunks of whole groups make the groups the same for every
-/// chunk size.
+/// A GPU's kernels take rows in groups of at most this many.
 const GROUP_ROWS: usize = 4;
 
 /// Options of `logloss eval`.
@@ -195,7 +194,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let engine = Engine::open(arguments.engine, arguments.adapter().as_ref())?;
     let evaluated = evaluate(arguments, &loss, &input, &engine, weight_sum, &mut outputs, &interrupt)?;
     outputs.finish()?;
-    let seconds = start.elapsed();
+    let time = Time { all: start.elapsed(), rows: evaluated.time };
 
     if let Some(row) = evaluated.totals.first_non_finite().and_then(|row| usize::try_from(row).ok()) {
         output::note(format_args!(
@@ -204,7 +203,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             input.place_of_row(row)
         ));
     }
-    let report = Report { arguments, loss: &loss, input: &input, engine: &engine, evaluated: &evaluated, seconds };
+    let report = Report { arguments, loss: &loss, input: &input, engine: &engine, evaluated: &evaluated, time };
     output::result(if arguments.json { report.json() } else { report.table() })
 }
 
@@ -213,6 +212,16 @@ struct Evaluated {
     totals: Totals,
     /// Sum of row losses that were not rounded to float32, from an engine that has them.
     exact: Option<PairwiseSum>,
+    /// From the first row to the last.
+    time: Duration,
+}
+
+/// How long it took.
+struct Time {
+    /// With reading the targets, opening the device and compiling for it.
+    all: Duration,
+    /// From the first row to the last.
+    rows: Duration,
 }
 
 impl Evaluated {
@@ -241,10 +250,11 @@ fn evaluate(
 
     let log_prob = arguments.outputs.out_log_prob.is_some();
     let bytes_per_logit = engine.bytes_per_logit(gradient) + if log_prob { 4 } else { 0 };
-    let step = chunk_rows(&input.axis, arguments.memory / bytes_per_logit, engine.max_bytes() / 4);
+    let step = chunk_rows(&input.axis, (arguments.memory / bytes_per_logit).min(engine.max_bytes() / 4));
     let bar = progress::bar(input.logits_bytes(), arguments.quiet);
 
-    let mut evaluated = Evaluated { totals: Totals::default(), exact: None };
+    let start = Instant::now();
+    let mut evaluated = Evaluated { totals: Totals::default(), exact: None, time: Duration::ZERO };
     let (mut buffer, mut targets, mut log_probs) = (Vec::new(), Vec::new(), Vec::new());
     let all = input.axis.rows();
     for first in (0..all).step_by(step) {
@@ -276,22 +286,15 @@ fn evaluate(
     }
     interrupt.check()?;
     bar.finish_and_clear();
+    evaluated.time = start.elapsed();
     Ok(evaluated)
 }
 
-/// Rows of a chunk of at most `memory_logits` logits, or as few as an engine can take at once: whole groups of rows, and
-/// whole blocks of the memory layout where these fit.
-fn chunk_rows(axis: &ClassAxis, memory_logits: u64, most_logits: u64) -> usize {
-    let rows = memory_logits.min(most_logits) / axis.classes as u64;
-    // Half of u32's range, so that every row number fits.
-    let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(1 << 31);
-    let block = axis.inner * (GROUP_ROWS / gcd(axis.inner, GROUP_ROWS));
-    let rows = if block > 0 && rows >= block { rows - rows % block } else { rows - rows % GROUP_ROWS };
-    rows.max(GROUP_ROWS)
-}
-
-const fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// Rows of a chunk of at most `logits` logits. Chunks of whole groups make the groups the same for every chunk size.
+fn chunk_rows(axis: &ClassAxis, logits: u64) -> usize {
+    let rows = usize::try_from(logits / axis.classes as u64).unwrap_or(usize::MAX);
+    // Every row number fits 32 bits.
+    axis.chunk_rows(rows.min(1 << 31), GROUP_ROWS)
 }
 
 /// A result and what it is of.
@@ -301,7 +304,7 @@ struct Report<'a> {
     input: &'a Input,
     engine: &'a Engine,
     evaluated: &'a Evaluated,
-    seconds: Duration,
+    time: Time,
 }
 
 impl Report<'_> {
@@ -336,7 +339,8 @@ impl Report<'_> {
             "engine": self.engine.name(),
             "adapter": self.engine.adapter(),
             "dtype": self.input.logits.element().name(),
-            "seconds": self.seconds.as_secs_f64(),
+            "seconds": self.time.all.as_secs_f64(),
+            "row_seconds": self.time.rows.as_secs_f64(),
         }))
     }
 
@@ -348,7 +352,6 @@ impl Report<'_> {
             Some(loss) => format!("{} nats", number::short(loss)),
             None => "not reduced (--out-loss writes one a row)".into(),
         };
-        let seconds = self.seconds.as_secs_f64();
         let mut rows = vec![
             ("loss", loss),
             ("of", format!("{}, reduction {}", self.loss.name(), self.arguments.reduction.name())),
@@ -373,9 +376,10 @@ impl Report<'_> {
         }
         let engine = self.engine.adapter().map_or_else(String::new, |adapter| format!(", {adapter}"));
         rows.push(("engine", format!("{}{engine}", self.engine.name())));
+        let (all, of_rows) = (self.time.all.as_secs_f64(), self.time.rows.as_secs_f64());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]
-        let rate = (self.input.logits_bytes() as f64 / seconds.max(1e-9)) as u64;
-        rows.push(("time", format!("{seconds:.3} s, {} of logits a second", number::bytes(rate))));
+        let rate = (self.input.logits_bytes() as f64 / of_rows.max(1e-9)) as u64;
+        rows.push(("time", format!("{all:.3} s; rows {of_rows:.3} s, {}/s of logits", number::bytes(rate))));
         report::table(&rows)
     }
 }

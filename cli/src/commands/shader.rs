@@ -17,7 +17,6 @@ use crate::output;
 )]
 pub struct Arguments {
     /// Variant to print, as --list names it; the start of a label will do where only one has it
-    #[arg(required_unless_present = "list")]
     label: Option<String>,
 
     /// List the labels of all variants, one a line
@@ -32,14 +31,17 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let all = Shader::all();
     let Some(label) = &arguments.label else {
+        if !arguments.list {
+            return Err(Failure::Usage("name a variant; 'logloss shader --list' lists them".into()));
+        }
         let mut labels: Vec<_> = all.iter().map(|shader| shader.label()).collect();
         labels.sort();
         return output::result(labels.join("\n"));
     };
-    let exact = all.iter().find(|shader| shader.label() == *label);
-    let starting: Vec<_> = all.iter().filter(|shader| shader.label().starts_with(label.as_str())).collect();
+    let exact = all.iter().copied().find(|shader| shader.label() == *label);
+    let starting: Vec<_> = all.iter().filter(|shader| shader.label().starts_with(label.as_str())).copied().collect();
     match (exact, starting.as_slice()) {
-        (Some(shader), _) | (None, [shader]) => output::result(shader.source().trim_end()),
+        (Some(shader), _) | (None, &[shader]) => output::result(shader.source().trim_end()),
         (None, []) => Err(Failure::Usage(format!("no variant is labelled '{label}'; 'logloss shader --list' lists them"))),
         (None, several) => {
             let labels: Vec<_> = several.iter().map(|shader| shader.label()).collect();
