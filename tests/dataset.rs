@@ -121,6 +121,12 @@ fn statistics_come_from_the_training_rows_alone() {
 }
 
 #[test]
+fn inverse_frequencies_give_every_class_the_same_share() {
+    // 5 rows, 2 classes: 5 / (2 * 4) and 5 / (2 * 1), exact in float32.
+    assert_eq!(small("1,0\n2,0\n3,1\n4,0\n5,0").inverse_frequencies(), [0.625, 2.5]);
+}
+
+#[test]
 fn a_bad_file_is_an_error_that_says_where() {
     for (text, expected) in [
         ("", "the csv has no rows; a row holds one or more features, then the label"),

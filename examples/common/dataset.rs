@@ -1,5 +1,4 @@
 //! The data of the examples: parsed, split and standardised. `examples/data/README.md` says where it comes from.
-#![allow(dead_code, reason = "an example reads one of the two data sets")]
 
 use std::collections::BTreeSet;
 
@@ -206,6 +205,17 @@ impl Dataset {
             part.rows += 1;
         }
         Split { train, test }
+    }
+
+    /// Weight of each class: `rows / (classes * rows of the class)`, so that every class has the same share of a weighted
+    /// sum over the rows. A class without rows weighs 0.
+    #[must_use]
+    pub fn inverse_frequencies(&self) -> Vec<f32> {
+        let weight = |class| {
+            let count = self.labels.iter().filter(|&&label| usize::try_from(label) == Ok(class)).count();
+            if count == 0 { 0.0 } else { self.rows as f32 / (self.classes * count) as f32 }
+        };
+        (0..self.classes).map(weight).collect()
     }
 
     fn column(&self, column: usize) -> impl Iterator<Item = f32> + Clone {

@@ -1,0 +1,175 @@
+//! Training and judging a linear classifier: where `logloss` is recorded among a program's own commands.
+
+use anyhow::{Context, Result};
+use logloss::gpu::{Gpu, Inputs, Kernel, Outputs};
+use logloss::wgpu;
+use logloss::{CrossEntropy, Details, Gradient, Request, Summary};
+
+use super::dataset::Dataset;
+use super::linear_model::{LinearModel, Optimiser, Rows, storage, zeros};
+
+/// A model that learns from rows on the GPU.
+pub struct Training<'g> {
+    gpu: &'g Gpu,
+    model: LinearModel,
+    rows: Rows,
+    class_weights: Option<wgpu::Buffer>,
+    loss: Kernel,
+    summary: wgpu::Buffer,
+}
+
+impl<'g> Training<'g> {
+    /// A fresh model for `train`, whose rows count by the weight of their class, or alike without weights.
+    pub fn new(gpu: &'g Gpu, train: &Dataset, class_weights: Option<&[f32]>) -> Result<Self> {
+        let device = &gpu.device;
+        let (features, classes) = (train.columns.try_into()?, train.classes.try_into()?);
+        let model = LinearModel::new(device, features, classes, Optimiser::default());
+        let request = Request { gradient: Gradient::InPlace, ..Request::default() };
+        let training = Self {
+            gpu,
+            rows: model.upload(device, train)?,
+            model,
+            class_weights: class_weights.map(|weights| storage(device, "class weights", weights)),
+            loss: Kernel::new(device, &CrossEntropy::default(), request)?,
+            summary: zeros(device, "summary", SUMMARY_BYTES / 4),
+        };
+        // wgpu reports a faulty shader or buffer to the device's error handler, not to the call.
+        gpu.check()?;
+        Ok(training)
+    }
+
+    /// One step of gradient descent over all rows: a single submission, after which everything is still on the GPU.
+    pub fn step(&self) -> Result<()> {
+        let Self { gpu, model, rows, .. } = self;
+        let inputs = inputs(rows, self.class_weights.as_ref());
+        let outputs = outputs(&self.summary, None);
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        model.forward(&mut encoder, rows);
+        // The loss goes to the summary, and its gradient over the logits.
+        self.loss.encode(&mut encoder, rows.shape, &inputs, &outputs)?;
+        model.update(&mut encoder, rows);
+        gpu.queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    /// Mean cross-entropy in nats over the rows, as the last step found it before it changed the parameters.
+    pub fn loss(&self) -> Result<f32> {
+        let [summary] = read(self.gpu, [(&self.summary, SUMMARY_BYTES)])?;
+        let summary: Summary = first(&summary)?;
+        summary.check(self.rows.shape)?;
+        Ok(summary.loss)
+    }
+
+    /// Takes steps 0 to `last` and, at every step that `every` divides, calls `report` with the step and its
+    /// [`loss`](Self::loss). Only then does the host wait for the GPU.
+    pub fn run(&self, last: usize, every: usize, mut report: impl FnMut(usize, f32)) -> Result<()> {
+        for step in 0..=last {
+            self.step()?;
+            if step % every == 0 {
+                report(step, self.loss()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges the model by rows that it has not seen; they count alike, whatever the weights in training.
+    pub fn judge(&self, test: &Dataset) -> Result<Judgement> {
+        let Self { gpu, model, .. } = self;
+        let rows = model.upload(&gpu.device, test)?;
+        let request = Request { details: true, ..Request::default() };
+        let loss = Kernel::new(&gpu.device, &CrossEntropy::default(), request)?;
+        let details_bytes = u64::from(rows.shape.rows) * size_of::<Details>() as u64;
+        let details = zeros(&gpu.device, "details", details_bytes / 4);
+        let summary = zeros(&gpu.device, "summary", SUMMARY_BYTES / 4);
+
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("judge") });
+        model.forward(&mut encoder, &rows);
+        loss.encode(&mut encoder, rows.shape, &inputs(&rows, None), &outputs(&summary, Some(&details)))?;
+        gpu.queue.submit([encoder.finish()]);
+
+        let [summary, details, logits] = read(
+            gpu,
+            [(&summary, SUMMARY_BYTES), (&details, details_bytes), (&rows.logits, 4 * rows.shape.elements())],
+        )?;
+        let summary: Summary = first(&summary)?;
+        summary.check(rows.shape)?;
+        Ok(Judgement {
+            loss: summary.loss,
+            logits: bytemuck::pod_collect_to_vec(&logits),
+            targets: test.labels.clone(),
+            details: bytemuck::pod_collect_to_vec(&details),
+        })
+    }
+}
+
+/// What a model made of rows that it had not seen.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// Mean cross-entropy in nats.
+    pub loss: f32,
+    /// Logits, (rows, classes) row-major.
+    pub logits: Vec<f32>,
+    /// Class index of each row.
+    pub targets: Vec<i32>,
+    /// Log-probability of the target, and its rank among the logits, for each row.
+    pub details: Vec<Details>,
+}
+
+impl Judgement {
+    /// Share of the rows whose target has the largest logit.
+    pub fn accuracy(&self) -> f64 {
+        mean(self.details.iter().map(is_correct))
+    }
+
+    /// Share of the rows of a class that were recognised.
+    pub fn recall(&self, class: i32) -> f64 {
+        mean(self.of_class(class).map(is_correct))
+    }
+
+    /// Mean cross-entropy of the rows of a class, in nats.
+    pub fn class_loss(&self, class: i32) -> f64 {
+        mean(self.of_class(class).map(|row| -f64::from(row.log_prob)))
+    }
+
+    fn of_class(&self, class: i32) -> impl Iterator<Item = &Details> {
+        self.targets.iter().zip(&self.details).filter(move |(target, _)| **target == class).map(|(_, row)| row)
+    }
+}
+
+fn is_correct(row: &Details) -> f64 {
+    f64::from(u8::from(row.rank == 0))
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
+const SUMMARY_BYTES: u64 = size_of::<Summary>() as u64;
+
+fn inputs<'a>(rows: &'a Rows, class_weights: Option<&'a wgpu::Buffer>) -> Inputs<'a> {
+    Inputs {
+        logits: rows.logits.as_entire_buffer_binding(),
+        targets: rows.targets.as_entire_buffer_binding(),
+        class_weights: class_weights.map(wgpu::Buffer::as_entire_buffer_binding),
+        row_weights: None,
+    }
+}
+
+fn outputs<'a>(summary: &'a wgpu::Buffer, details: Option<&'a wgpu::Buffer>) -> Outputs<'a> {
+    Outputs {
+        summary: summary.as_entire_buffer_binding(),
+        losses: None,
+        details: details.map(wgpu::Buffer::as_entire_buffer_binding),
+        gradient: None,
+    }
+}
+
+fn read<const N: usize>(gpu: &Gpu, ranges: [(&wgpu::Buffer, u64); N]) -> Result<[Vec<u8>; N]> {
+    let bytes: Option<[_; N]> = gpu.read_back(&ranges)?.try_into().ok();
+    bytes.context("as many buffers as were asked for")
+}
+
+fn first<T: bytemuck::Pod>(bytes: &[u8]) -> Result<T> {
+    bytemuck::pod_collect_to_vec(bytes).first().copied().context("at least one element")
+}

@@ -1,0 +1,42 @@
+//! Trains a classifier of handwritten digits on the GPU: multinomial logistic regression by gradient descent.
+//!
+//! ```text
+//! cargo run --release --example digits
+//! ```
+//!
+//! A wgpu program has shaders of its own (`shaders/linear.wgsl`: the logits, and the step of the parameters) and records
+//! the loss with its gradient between them, into its own command encoder: `common/training.rs` is the place to look.
+//! Nothing leaves the GPU but the losses that are printed.
+//!
+//! With `--write` the logits of the test rows replace `data/digits-logits.npy`, and their classes `data/digits-targets.npy`.
+
+mod common;
+
+use std::time::Instant;
+
+use anyhow::Result;
+use common::dataset::Dataset;
+use common::results;
+use common::training::Training;
+use logloss::gpu::{AdapterChoice, Gpu};
+
+const STEPS: usize = 200;
+
+fn main() -> Result<()> {
+    let write = results::asked_to_write()?;
+    let data = Dataset::digits()?.split().standardised();
+    let gpu = Gpu::open(&AdapterChoice::Best)?;
+    println!("{} training rows, {} test rows, on {}", data.train.rows, data.test.rows, gpu.info.name);
+
+    let training = Training::new(&gpu, &data.train, None)?;
+    let start = Instant::now();
+    training.run(STEPS, 20, |step, loss| println!("step {step:3}  loss {loss:.6}"))?;
+    println!("trained in {:.2} s", start.elapsed().as_secs_f64());
+
+    let judgement = training.judge(&data.test)?;
+    println!("test loss {:.6}, test accuracy {:.4}", judgement.loss, judgement.accuracy());
+    if write {
+        results::write("digits", &judgement)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The trainings of the examples against a float64 training, and the files of their results against the reference.
+
+#[path = "../examples/common/mod.rs"]
+mod common;
+
+use std::f64::consts::LN_2;
+use std::fs;
+
+use approx::assert_abs_diff_eq;
+use common::dataset::{Dataset, Split};
+use common::linear_model::Optimiser;
+use common::results;
+use common::training::Training;
+use logloss::gpu::{AdapterChoice, Gpu};
+use logloss::{Batch, CrossEntropy, Request, Shape, reference};
+
+const STEPS: usize = 40;
+const EVERY: usize = 10;
+
+fn gpu() -> Gpu {
+    Gpu::open(&AdapterChoice::Best).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn shape(dataset: &Dataset) -> Shape {
+    Shape::new(dataset.rows.try_into().expect("few rows"), dataset.classes.try_into().expect("few classes"))
+}
+
+/// The losses that `Training::run` reports, from float64 parameters, sums and gradients.
+fn float64_losses(train: &Dataset, class_weights: Option<&[f32]>) -> Vec<f64> {
+    let Optimiser { learning_rate, momentum } = Optimiser::default();
+    let (features, classes) = (train.columns, train.classes);
+    // Shape (features + 1, classes), the bias last, as in the shader.
+    let mut parameters = vec![0.0; (features + 1) * classes];
+    let mut velocity = parameters.clone();
+    let rows: Vec<Vec<f64>> = train
+        .features
+        .chunks_exact(features)
+        .map(|row| row.iter().map(|&x| f64::from(x)).chain([1.0]).collect())
+        .collect();
+    let mut losses = Vec::new();
+    for step in 0..=STEPS {
+        let mut logits = Vec::with_capacity(rows.len() * classes);
+        for row in &rows {
+            let mut sums = vec![0.0; classes];
+            for (x, weights) in row.iter().zip(parameters.chunks_exact(classes)) {
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += x * weight);
+            }
+            logits.extend(sums.iter().map(|&sum| sum as f32));
+        }
+        let batch = Batch { class_weights, ..Batch::new(shape(train), &logits, &train.labels) };
+        let truth = reference::cross_entropy(&CrossEntropy::default(), &batch).unwrap();
+        if step % EVERY == 0 {
+            losses.push(truth.loss);
+        }
+        velocity.iter_mut().for_each(|v| *v *= f64::from(momentum));
+        for (row, gradients) in rows.iter().zip(truth.gradient.chunks_exact(classes)) {
+            for (x, velocities) in row.iter().zip(velocity.chunks_exact_mut(classes)) {
+                velocities.iter_mut().zip(gradients).for_each(|(v, gradient)| *v += x * gradient);
+            }
+        }
+        parameters.iter_mut().zip(&velocity).for_each(|(p, v)| *p -= f64::from(learning_rate) * v);
+    }
+    losses
+}
+
+/// Trains briefly and asserts that the loss falls from `ln(classes)` as it does in float64, and that more than
+/// `accuracy` of the test rows are recognised.
+///
+/// - The loss: a logit is a float32 sum of at most 65 products of a size of about 1, whose rounding errors are random and
+///   so about sqrt(65) * 2^-24 = 5e-7. Cross-entropy changes by at most twice a change of the logits; the errors of
+///   earlier steps shrink with the distance to the minimum, as the steps are stable. 1e-5 leaves a factor of ten; the
+///   other 1e-5, relative, is what the library promises of a loss on a GPU.
+/// - A row is missed only if its target has at most half of the probability, which costs at least ln 2. So the share of
+///   missed rows is at most the mean loss over ln 2.
+#[track_caller]
+fn learns(Split { train, test }: Split, class_weights: Option<&[f32]>, accuracy: f64) {
+    let gpu = gpu();
+    let training = Training::new(&gpu, &train, class_weights).unwrap();
+    let mut losses = Vec::new();
+    training.run(STEPS, EVERY, |_, loss| losses.push(f64::from(loss))).unwrap();
+
+    let truth = float64_losses(&train, class_weights);
+    assert_abs_diff_eq!(truth[0], (train.classes as f64).ln(), epsilon = 1e-12);
+    assert_eq!(losses.len(), truth.len());
+    for (loss, truth) in losses.iter().zip(&truth) {
+        assert_abs_diff_eq!(loss, truth, epsilon = 1e-5 * (1.0 + truth));
+    }
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+
+    let judgement = training.judge(&test).unwrap();
+    assert!(judgement.accuracy() > accuracy, "{}", judgement.accuracy());
+    assert!(1.0 - judgement.accuracy() <= f64::from(judgement.loss) / LN_2, "{judgement:?}");
+}
+
+#[test]
+fn digits_are_learned() {
+    learns(Dataset::digits().unwrap().split().standardised(), None, 0.95);
+}
+
+#[test]
+fn tumours_are_learned() {
+    learns(Dataset::breast_cancer().unwrap().split().standardised(), None, 0.95);
+}
+
+#[test]
+fn tumours_are_learned_with_class_weights() {
+    let data = Dataset::breast_cancer().unwrap().split().standardised();
+    let weights = data.train.inverse_frequencies();
+    learns(data, Some(&weights), 0.95);
+}
+
+fn read<T: npyz::Deserialize>(name: &str, what: &str, shape: &[u64]) -> Vec<T> {
+    let bytes = fs::read(results::path(name, what)).unwrap();
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    assert_eq!((file.shape(), file.order()), (shape, npyz::Order::C));
+    file.into_vec().unwrap()
+}
+
+/// `loss` and `missed` are what the example printed when it wrote the files.
+#[track_caller]
+fn result_holds(name: &str, test: &Dataset, loss: f64, missed: usize) {
+    let shape = shape(test);
+    let logits: Vec<f32> = read(name, "logits", &[shape.rows.into(), shape.classes.into()]);
+    let targets: Vec<i64> = read(name, "targets", &[shape.rows.into()]);
+    let targets: Vec<i32> = targets.into_iter().map(|target| target.try_into().unwrap()).collect();
+    assert_eq!(targets, test.labels);
+
+    let batch = Batch::new(shape, &logits, &targets);
+    let truth = reference::cross_entropy(&CrossEntropy::default(), &batch).unwrap();
+    let got = gpu().evaluate(&CrossEntropy::default(), Request::default(), &batch).unwrap();
+    assert_abs_diff_eq!(truth.loss, loss, epsilon = 1e-6);
+    assert_abs_diff_eq!(f64::from(got.summary.loss), truth.loss, epsilon = 1e-5 * truth.loss);
+    assert_eq!(truth.rank.iter().filter(|&&rank| rank > 0).count(), missed);
+}
+
+#[test]
+fn the_file_of_digits_holds_what_the_example_printed() {
+    result_holds("digits", &Dataset::digits().unwrap().split().test, 0.123_651, 10);
+}
+
+#[test]
+fn the_file_of_tumours_holds_what_the_example_printed() {
+    result_holds("breast_cancer", &Dataset::breast_cancer().unwrap().split().test, 0.052_465, 1);
+}
