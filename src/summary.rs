@@ -11,7 +11,8 @@ pub const ABSENT: u32 = u32::MAX;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Summary {
-    /// The reduced loss in nats; the sum for `Reduction::None`. NaN when a target is bad or a row is not finite.
+    /// The reduced loss in nats; the sum for `Reduction::None`. NaN when a target is bad or a row is not finite, unless
+    /// nothing counts: then `Reduction::MeanOrZero` gives 0.
     pub loss: f32,
     /// Sum of the row losses.
     pub loss_sum: f32,

@@ -135,6 +135,7 @@ fn conclude(
     let z = select((maximum - x_t) * inverse_temperature() + log_sum, LOWEST, rest_empty);
     let nll = softplus(z);
     let miss = sigmoid(z);
+    let hit = sigmoid(-z);
     let over_rest = softplus(-z) + log_sum;  // log-partition less the largest other logit
     var lse = select(x_t * inverse_temperature() + nll, maximum * inverse_temperature() + over_rest, z > 0.0);
     if !has_class { lse = maximum * inverse_temperature() + log_sum; }
@@ -145,15 +146,16 @@ fn conclude(
     var at_target = 0.0;
     if has_class {
         let own = (1.0 - smoothing()) * t.class_weight;
-        let drawn = 2.0 * z_loss() * lse;
-        loss = weighted(own, nll) + z_loss() * lse * lse;
+        // The lse of finite logits over a small temperature may overflow: without z_loss it does not count.
+        let drawn = weighted(2.0 * z_loss(), lse);
+        loss = weighted(own, nll) + weighted(z_loss(), lse * lse);
         softmax = own + drawn;
-        at_target = drawn * (1.0 - miss) - own * miss;
+        at_target = drawn * hit - own * miss;
         if SMOOTHING {
             share = smoothing() / f32(params.classes);
             loss += share * (weighted(t.class_weight, nll) + weighted(weight_rest, over_rest) + deficit * inverse_temperature());
             softmax += share * (t.class_weight + weight_rest);
-            at_target += share * (weight_rest * (1.0 - miss) - t.class_weight * miss);
+            at_target += share * (weight_rest * hit - t.class_weight * miss);
         }
         loss = weighted(t.row_weight, loss);
         let scale = t.row_weight * inverse_temperature() * gradient_scale();

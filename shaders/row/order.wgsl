@@ -1,6 +1,6 @@
 // Where the target stands among the classes: its rank, and the class of the largest logit.
-// On equal logits the lower class counts as larger.
-// Needs: the reduce fragment, NO_CLASS. Provides: Order, order_identity, order_add, order_combine, order_reduce.
+// On equal logits the lower class counts as larger; NaN counts as -inf.
+// Needs: params, the reduce fragment, NO_CLASS. Provides: Order, order_identity, order_add, order_combine, order_reduce.
 
 struct Order {
     larger: vec4<u32>,  // how many logits stand before the target's
@@ -11,9 +11,16 @@ struct Order {
 fn order_identity() -> Order { return Order(vec4(0u), vec4(params.minus_infinity), vec4(NO_CLASS)); }
 
 // A masked position has class NO_CLASS and logit -inf.
-fn order_add(a: Order, x: vec4<f32>, class_id: vec4<u32>, target_logit: f32, target_class: u32) -> Order {
-    let before = (x > vec4(target_logit)) | ((x == vec4(target_logit)) & (class_id < vec4(target_class)));
+fn order_add(a: Order, logits: vec4<f32>, class_id: vec4<u32>, target_logit: f32, target_class: u32) -> Order {
+    let x = without_nan(logits);
+    let own = without_nan(vec4(target_logit));
+    let before = (x > own) | ((x == own) & (class_id < vec4(target_class)));
     return order_combine(a, Order(select(vec4(0u), vec4(1u), before), x, class_id));
+}
+
+fn without_nan(x: vec4<f32>) -> vec4<f32> {
+    let is_nan = (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+    return select(x, vec4(params.minus_infinity), is_nan);
 }
 
 fn order_combine(a: Order, b: Order) -> Order {

@@ -143,6 +143,7 @@ fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_wo
     for (var row = first; row < end; row++) {
         let record = read_row(row, lane);
         if lane.index == 0u { records[row - first] = record; }
+        before_stores();
         write_interior(row, record, lane);
     }
     workgroupBarrier();

@@ -97,7 +97,8 @@ impl<'g> Evaluator<'g> {
         let (rows, elements) = (u64::from(shape.rows), shape.elements());
         // Fails before a buffer is created that the device could not hold.
         self.kernel.plan(shape)?;
-        check_buffer(&self.kernel.context().caps, 4 * elements)?;
+        let details_bytes = if request.details { size_of::<Details>() as u64 * rows } else { 0 };
+        check_buffer(&self.kernel.context().caps, details_bytes.max(4 * elements).next_multiple_of(16))?;
 
         let separate = request.gradient == Gradient::Separate;
         let inputs = Inputs {
@@ -109,9 +110,7 @@ impl<'g> Evaluator<'g> {
         let outputs = Outputs {
             summary: whole(self.summary.reserve(gpu, "summary", size_of::<Summary>() as u64)),
             losses: Some(whole(self.losses.reserve(gpu, "losses", 4 * rows))),
-            details: request
-                .details
-                .then(|| whole(self.details.reserve(gpu, "details", size_of::<Details>() as u64 * rows))),
+            details: request.details.then(|| whole(self.details.reserve(gpu, "details", details_bytes))),
             gradient: separate.then(|| whole(self.gradient.reserve(gpu, "gradient", 4 * elements))),
         };
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logloss") });
@@ -120,7 +119,7 @@ impl<'g> Evaluator<'g> {
 
         let mut ranges = vec![(outputs.summary.buffer, size_of::<Summary>() as u64)];
         ranges.extend(outputs.losses.iter().map(|l| (l.buffer, 4 * rows)));
-        ranges.extend(outputs.details.iter().map(|d| (d.buffer, size_of::<Details>() as u64 * rows)));
+        ranges.extend(outputs.details.iter().map(|d| (d.buffer, details_bytes)));
         match request.gradient {
             Gradient::No => {}
             Gradient::Separate => ranges.extend(outputs.gradient.iter().map(|g| (g.buffer, 4 * elements))),

@@ -11,7 +11,7 @@ use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
 use super::shader::{self, Elements, Shader};
 use super::tensors::{Inputs, Outputs, Tensors, UNCUT};
-use super::vector::{Folding, part_or_absent};
+use super::vector::{Cuts, Folding, part_or_absent};
 use super::window::{Tensor, Window};
 use crate::loss::Reduction;
 use crate::summary::{Details, Gradient, Request};
@@ -111,7 +111,8 @@ impl Kernel {
     /// [`Error::BindingTooSmall`](crate::Error::BindingTooSmall), [`Error::MissingUsage`](crate::Error::MissingUsage),
     /// [`Error::MisalignedOffset`](crate::Error::MisalignedOffset) or [`Error::SharedBuffer`](crate::Error::SharedBuffer)
     /// for a binding that does not fit, [`Error::RequestMismatch`](crate::Error::RequestMismatch) for an output too many or
-    /// too few, and [`Error::TooLarge`](crate::Error::TooLarge) for a row that exceeds a binding. Nothing is recorded then.
+    /// too few, and [`Error::TooLarge`](crate::Error::TooLarge) for a row that exceeds a binding, and
+    /// [`Error::Device`](crate::Error::Device) if the device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -122,13 +123,15 @@ impl Kernel {
         let context = &self.context;
         let plan = self.plan(shape)?;
         let tensors = Tensors::check(shape, self.request, inputs, outputs, context.alignment())?;
-        let scratch = Scratch::shared(&self.scratch, context, shape.rows, tensors.losses.is_none())?;
+        let cuts = Cuts::new(context, shape.rows)?;
+        let spare_losses = if tensors.losses.is_none() { shape.rows } else { 0 };
+        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), spare_losses)?;
         let losses = tensors.losses.clone().unwrap_or_else(|| scratch.losses());
         let params = self.params(shape, &plan, inputs);
         let mut recorder = Recorder::new("logloss");
 
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
-        let survey = folding.survey(shape.rows, &tensors)?;
+        let survey = folding.survey(&cuts, &tensors);
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "denominator"),
             params,
@@ -142,7 +145,7 @@ impl Kernel {
             recorder.push(self.rows(&plan, window, true, params, &tensors, &losses, &scratch));
         }
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
-        let sum = folding.sum(shape.rows, &losses)?;
+        let sum = folding.sum(&cuts, &losses);
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "summarize"),
             params,
@@ -154,8 +157,7 @@ impl Kernel {
             ],
             workgroups: 1,
         });
-        recorder.record(context, encoder);
-        Ok(())
+        recorder.record(context, encoder)
     }
 
     pub(crate) fn context(&self) -> &Context {

@@ -15,7 +15,7 @@ use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
 use super::shader::{self, Elements, RowFragment, Shader};
 use super::tensors::{UNCUT, check, distinct};
-use super::vector::Folding;
+use super::vector::{Cuts, Folding};
 use super::window;
 use crate::{Error, Result, Shape};
 
@@ -112,8 +112,7 @@ impl Softmax {
                 workgroups: window.rows.div_ceil(plan.group_rows),
             });
         }
-        recorder.record(&self.context, encoder);
-        Ok(())
+        recorder.record(&self.context, encoder)
     }
 }
 
@@ -133,7 +132,7 @@ impl Gather {
     /// [`Error::Unsupported`] if the device lacks a limit.
     pub fn new(device: &wgpu::Device) -> Result<Self> {
         let context = Context::new(Arc::new(Pipelines::new(device)), Tuning::default())?;
-        let scratch = Scratch::new(&context, 0, false)?;
+        let scratch = Scratch::new(&context, 0, 0)?;
         Ok(Self { context, scratch })
     }
 
@@ -158,7 +157,7 @@ impl Gather {
         let targets = check("targets", targets, 4, shape.rows, alignment)?;
         let output = check("output", output, 4, shape.rows, alignment)?;
         let mut recorder = Recorder::new("logloss gather");
-        for window in window::cut(shape.rows, 1, row_bytes.max(4), context.max_binding(), alignment)? {
+        for window in window::cut(shape.rows, &[1], row_bytes.max(4), context.max_binding(), alignment)? {
             let (values, output) = (values.part(window, alignment), output.part(window, alignment));
             recorder.push(Step {
                 pipeline: context.pass(&plan, Shader::Gather, "gather"),
@@ -179,8 +178,7 @@ impl Gather {
                 workgroups: window.rows.div_ceil(plan.lanes),
             });
         }
-        recorder.record(context, encoder);
-        Ok(())
+        recorder.record(context, encoder)
     }
 }
 
@@ -231,19 +229,19 @@ impl Sum {
         distinct(&[("vector", Some(vector))], &[("output", Some(output))])?;
         let vector = check("vector", vector, 4, count, alignment)?;
         let output = check("output", output, 4, 1, alignment)?;
-        let scratch = Scratch::shared(&self.scratch, context, count, false)?;
+        let cuts = Cuts::new(context, count)?;
+        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), 0)?;
         let params = Params { denominator: if self.mean { count as f32 } else { 1.0 }, ..Params::default() };
         let mut recorder = Recorder::new("logloss sum");
         let sum =
-            Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch }.sum(count, &vector)?;
+            Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch }.sum(&cuts, &vector);
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Mean, "finish"),
             params,
             bindings: vec![(shader::INPUT, whole(sum)), (shader::OUTPUT, output.part(UNCUT, alignment).binding)],
             workgroups: 1,
         });
-        recorder.record(context, encoder);
-        Ok(())
+        recorder.record(context, encoder)
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Plan {
     pub tail: Option<Window>,
 }
 
+/// Rows are cut at multiples of this many where they can be, so that vectors of 4-byte entries start at a 256-byte offset.
+const ALIGNED_ROWS: u32 = 64;
+
 /// Logits in a chunk: what a lane loads at once.
 const CHUNK: u32 = 4;
 
@@ -59,12 +62,14 @@ pub fn plan(shape: Shape, vector_bytes: u64, caps: &Caps, tuning: Tuning) -> Res
     let tail_rows = shape.rows % group_rows;
     let whole = shape.rows - tail_rows;
     let row_bytes = (4 * u64::from(shape.classes)).max(vector_bytes);
+    let cut = |rows, steps: &[u32]| window::cut(rows, steps, row_bytes, max_binding, caps.storage_alignment);
+    let tail = cut(tail_rows, &[tail_rows])?;
     Ok(Plan {
         lanes,
         reduce,
         group_rows,
-        windows: window::cut(whole, group_rows, row_bytes, max_binding, caps.storage_alignment)?,
-        tail: (tail_rows > 0).then_some(Window { first_row: whole, rows: tail_rows }),
+        windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
+        tail: tail.first().map(|tail| Window { first_row: whole, ..*tail }),
     })
 }
 

@@ -6,6 +6,7 @@ use super::caps::Caps;
 use super::context::Context;
 use super::params::Params;
 use super::pipeline::Pipeline;
+use crate::{Error, Result};
 
 /// One dispatch: a pipeline, its uniform block, its storage bindings, and how many workgroups.
 pub(crate) struct Step<'a> {
@@ -30,10 +31,13 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records everything. Dispatches run in order: wgpu puts a barrier where one reads what another wrote.
-    pub fn record(self, context: &Context, encoder: &mut wgpu::CommandEncoder) {
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device is lost.
+    pub fn record(self, context: &Context, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         let Context { device, caps, .. } = context;
         let max_workgroups = context.max_workgroups();
-        let uniforms = self.uniforms(device, caps);
+        let uniforms = self.uniforms(device, caps)?;
         let stride = uniform_stride(caps);
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(self.label), timestamp_writes: None });
@@ -62,23 +66,26 @@ impl<'a> Recorder<'a> {
             let x = step.workgroups.min(max_workgroups);
             pass.dispatch_workgroups(x, step.workgroups.div_ceil(x), 1);
         }
+        Ok(())
     }
 
     /// All uniform blocks in one buffer, filled while it is created: no queue is needed.
-    fn uniforms(&self, device: &wgpu::Device, caps: &Caps) -> wgpu::Buffer {
+    fn uniforms(&self, device: &wgpu::Device, caps: &Caps) -> Result<wgpu::Buffer> {
         let stride = usize::try_from(uniform_stride(caps)).unwrap_or(usize::MAX);
         let mut bytes = vec![0u8; stride * self.steps.len().max(1)];
         for (slot, step) in bytes.chunks_exact_mut(stride).zip(&self.steps) {
             slot[..size_of::<Params>()].copy_from_slice(bytemuck::bytes_of(&step.params));
         }
-        wgpu::util::DeviceExt::create_buffer_init(
-            device,
-            &wgpu::util::BufferInitDescriptor {
-                label: Some(self.label),
-                contents: &bytes,
-                usage: wgpu::BufferUsages::UNIFORM,
-            },
-        )
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(self.label),
+            size: bytes.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM,
+            mapped_at_creation: true,
+        });
+        // Fails on a lost device, where wgpu's own create_buffer_init would panic.
+        buffer.get_mapped_range_mut(..).map_err(|e| Error::Device(e.to_string()))?.copy_from_slice(&bytes);
+        buffer.unmap();
+        Ok(buffer)
     }
 }
 

@@ -19,19 +19,21 @@ pub(crate) struct Scratch {
     pub status: wgpu::Buffer,
     pub surveys: [wgpu::Buffer; 2],
     pub sums: [wgpu::Buffer; 2],
-    losses: Option<wgpu::Buffer>,
+    /// Stands for row losses that the caller does not want.
+    losses: wgpu::Buffer,
     /// Stand for weights that are absent; never read.
     pub absent_input: wgpu::Buffer,
     /// Stands for details that are absent; never written.
     pub absent_output: wgpu::Buffer,
+    blocks: u32,
     rows: u32,
 }
 
 impl Scratch {
-    pub fn new(context: &Context, rows: u32, with_losses: bool) -> Result<Self> {
+    /// Room for `blocks` partials and `rows` row losses.
+    pub fn new(context: &Context, blocks: u32, rows: u32) -> Result<Self> {
         let Context { device, caps, .. } = context;
-        // Each vector window may end in a partial block of its own, and a window fills at least a quarter of a binding.
-        let blocks = u64::from(rows.div_ceil(BLOCK)) + u64::from(rows) * 16 / context.max_binding().max(1) + 2;
+        let (blocks, rows) = (blocks.max(1), rows.max(1));
         let buffer = |label, size: u64| {
             check_buffer(caps, size)?;
             Ok(device.create_buffer(&wgpu::BufferDescriptor {
@@ -41,45 +43,41 @@ impl Scratch {
                 mapped_at_creation: false,
             }))
         };
-        let survey = || buffer("logloss surveys", SURVEY_BYTES * blocks);
-        let sum = || buffer("logloss partial sums", 4 * blocks);
+        let survey = || buffer("logloss surveys", SURVEY_BYTES * u64::from(blocks));
+        let sum = || buffer("logloss partial sums", 4 * u64::from(blocks));
         Ok(Self {
             status: buffer("logloss status", STATUS_BYTES)?,
             surveys: [survey()?, survey()?],
             sums: [sum()?, sum()?],
-            losses: with_losses.then(|| buffer("logloss losses", 4 * u64::from(rows.max(1)))).transpose()?,
+            losses: buffer("logloss losses", 4 * u64::from(rows))?,
             absent_input: buffer("logloss absent input", 16)?,
             absent_output: buffer("logloss absent output", size_of::<Details>() as u64)?,
+            blocks,
             rows,
         })
     }
 
-    /// The row losses of a caller who wants none.
-    pub fn losses(&self) -> Tensor<'_> {
-        Tensor { buffer: self.losses.as_ref().unwrap_or(&self.absent_output), offset: 0, row_bytes: 4 }
-    }
-
     /// The scratch kept in `slot`, made anew where it is too small.
-    pub fn shared(
-        slot: &Mutex<Option<Arc<Self>>>,
-        context: &Context,
-        rows: u32,
-        with_losses: bool,
-    ) -> Result<Arc<Self>> {
+    pub fn shared(slot: &Mutex<Option<Arc<Self>>>, context: &Context, blocks: u32, rows: u32) -> Result<Arc<Self>> {
         // A panic elsewhere cannot leave the option half-written.
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         match &*slot {
-            Some(scratch) if scratch.fits(rows, with_losses) => Ok(scratch.clone()),
+            Some(scratch) if scratch.fits(blocks, rows) => Ok(scratch.clone()),
             _ => {
-                let scratch = Arc::new(Self::new(context, rows, with_losses)?);
+                let scratch = Arc::new(Self::new(context, blocks, rows)?);
                 *slot = Some(scratch.clone());
                 Ok(scratch)
             }
         }
     }
 
-    fn fits(&self, rows: u32, with_losses: bool) -> bool {
-        self.rows >= rows && (self.losses.is_some() || !with_losses)
+    /// The row losses of a caller who wants none.
+    pub fn losses(&self) -> Tensor<'_> {
+        Tensor { buffer: &self.losses, offset: 0, row_bytes: 4 }
+    }
+
+    fn fits(&self, blocks: u32, rows: u32) -> bool {
+        self.blocks >= blocks && self.rows >= rows
     }
 }
 

@@ -26,57 +26,58 @@ pub(crate) struct Folding<'r, 'a> {
 
 impl<'a> Folding<'_, 'a> {
     /// Surveys the targets; the result is in the first entry of the returned buffer.
-    pub fn survey(&mut self, rows: u32, tensors: &Tensors<'a>) -> Result<&'a wgpu::Buffer> {
+    pub fn survey(&mut self, cuts: &Cuts, tensors: &Tensors<'a>) -> &'a wgpu::Buffer {
         let alignment = self.context.alignment();
         let shader = Shader::Survey { reduce: self.plan.reduce };
         let pipeline = self.context.pass(self.plan, shader, "survey_rows");
         let [into, spare] = &self.scratch.surveys;
         let mut blocks = 0;
-        for window in self.windows(rows)? {
-            let (targets, rows_base) = self.part(&tensors.targets, window);
-            let row_weights = match &tensors.row_weights {
-                Some(weights) => self.part(weights, window).0,
-                None => whole(&self.scratch.absent_input),
-            };
+        for &window in &cuts.windows {
+            let targets = tensors.targets.part(window, alignment);
             self.recorder.push(Step {
                 pipeline: pipeline.clone(),
                 params: Params {
                     rows: window.rows,
                     first_row: window.first_row,
-                    rows_base,
+                    rows_base: targets.lead / 4,
                     partial_base: blocks,
                     ..self.params
                 },
                 bindings: vec![
                     (shader::OUTPUT, whole(into)),
-                    (shader::TARGETS, targets),
+                    (shader::TARGETS, targets.binding),
                     (shader::CLASS_WEIGHTS, part_or_absent(&tensors.class_weights, UNCUT, alignment, self.scratch)),
-                    (shader::ROW_WEIGHTS, row_weights),
+                    (shader::ROW_WEIGHTS, part_or_absent(&tensors.row_weights, window, alignment, self.scratch)),
                 ],
                 workgroups: blocks_of(window),
             });
             blocks += blocks_of(window);
         }
         let pipeline = self.context.pass(self.plan, shader, "survey_partials");
-        Ok(self.fold(&pipeline, blocks, into, spare))
+        self.fold(&pipeline, blocks, into, spare)
     }
 
     /// Sums a vector; the result is in the first entry of the returned buffer.
-    pub fn sum(&mut self, count: u32, vector: &Tensor<'a>) -> Result<&'a wgpu::Buffer> {
+    pub fn sum(&mut self, cuts: &Cuts, vector: &Tensor<'a>) -> &'a wgpu::Buffer {
         let pipeline = self.context.pass(self.plan, Shader::Sum { reduce: self.plan.reduce }, "sum_blocks");
         let [into, spare] = &self.scratch.sums;
         let mut blocks = 0;
-        for window in self.windows(count)? {
-            let (part, first_element) = self.part(vector, window);
+        for &window in &cuts.windows {
+            let part = vector.part(window, self.context.alignment());
             self.recorder.push(Step {
                 pipeline: pipeline.clone(),
-                params: Params { count: window.rows, first_element, partial_base: blocks, ..self.params },
-                bindings: vec![(shader::INPUT, part), (shader::OUTPUT, whole(into))],
+                params: Params {
+                    count: window.rows,
+                    first_element: part.lead / 4,
+                    partial_base: blocks,
+                    ..self.params
+                },
+                bindings: vec![(shader::INPUT, part.binding), (shader::OUTPUT, whole(into))],
                 workgroups: blocks_of(window),
             });
             blocks += blocks_of(window);
         }
-        Ok(self.fold(&pipeline, blocks, into, spare))
+        self.fold(&pipeline, blocks, into, spare)
     }
 
     /// Folds `count` partials in `from` until one is left, going back and forth between two buffers.
@@ -87,8 +88,9 @@ impl<'a> Folding<'_, 'a> {
         mut from: &'a wgpu::Buffer,
         mut to: &'a wgpu::Buffer,
     ) -> &'a wgpu::Buffer {
-        while count > 1 {
-            let blocks = count.div_ceil(BLOCK);
+        // None at all are folded too: their total is the identity, and not what an earlier batch left in the buffer.
+        while count != 1 {
+            let blocks = count.div_ceil(BLOCK).max(1);
             self.recorder.push(Step {
                 pipeline: pipeline.clone(),
                 params: Params { count, first_element: 0, partial_base: 0, ..self.params },
@@ -99,27 +101,27 @@ impl<'a> Folding<'_, 'a> {
         }
         from
     }
+}
 
-    /// Windows over a vector of 4-byte entries; an empty one for an empty vector, so that its total is written too.
-    fn windows(&self, count: u32) -> Result<Vec<Window>> {
-        if count == 0 {
-            return Ok(vec![Window { first_row: 0, rows: 0 }]);
-        }
-        window::cut(count, 1, 4, self.context.max_binding(), self.context.alignment())
+/// A vector of 4-byte entries, cut into windows that fit a binding: into whole blocks where they fit, so that the tree of a
+/// sum, and with it every bit, is the same for every limit.
+pub(crate) struct Cuts {
+    windows: Vec<Window>,
+}
+
+impl Cuts {
+    pub fn new(context: &Context, count: u32) -> Result<Self> {
+        Ok(Self { windows: window::cut(count, &[BLOCK, 1], 4, context.max_binding(), context.alignment())? })
     }
 
-    /// A window's part of a vector and its lead in elements. A buffer of no bytes cannot be bound: nothing is read then.
-    fn part(&self, vector: &Tensor<'a>, window: Window) -> (BufferBinding<'a>, u32) {
-        if window.rows == 0 {
-            return (whole(&self.scratch.absent_input), 0);
-        }
-        let part = vector.part(window, self.context.alignment());
-        (part.binding, part.lead / 4)
+    /// Partials that the first level of folding writes.
+    pub fn blocks(&self) -> u32 {
+        self.windows.iter().map(|w| blocks_of(*w)).sum()
     }
 }
 
 fn blocks_of(window: Window) -> u32 {
-    window.rows.div_ceil(BLOCK).max(1)
+    window.rows.div_ceil(BLOCK)
 }
 
 /// The part of an optional tensor, or a stand-in that is never read.

@@ -13,28 +13,24 @@ pub struct Window {
     pub rows: u32,
 }
 
-/// Rows are cut at multiples of this many where they can be, so that vectors of 4-byte entries start at a 256-byte offset.
-const ALIGNED_ROWS: u32 = 64;
-
-/// Cuts `rows` (a multiple of `group_rows`) into windows of whole groups that fit a binding of `max_binding` bytes.
-pub(crate) fn cut(rows: u32, group_rows: u32, row_bytes: u64, max_binding: u64, alignment: u32) -> Result<Vec<Window>> {
+/// Cuts `rows` into windows that fit a binding of `max_binding` bytes, at multiples of the first of `steps` that fits.
+pub(crate) fn cut(rows: u32, steps: &[u32], row_bytes: u64, max_binding: u64, alignment: u32) -> Result<Vec<Window>> {
     if rows == 0 {
         return Ok(Vec::new());
     }
     // A window may start up to one alignment behind its binding's offset.
     let room = max_binding.saturating_sub(alignment.into());
     let fitting = u32::try_from(room / row_bytes).unwrap_or(u32::MAX);
-    let step = if fitting >= ALIGNED_ROWS { ALIGNED_ROWS } else { group_rows };
-    let size = (fitting - fitting % step).min(rows);
-    if size == 0 {
+    let Some(step) = steps.iter().find(|&&step| step <= fitting) else {
         return Err(Error::TooLarge {
             what: "a group of rows in bytes",
-            size: row_bytes * u64::from(group_rows),
+            size: row_bytes * u64::from(steps.last().map_or(1, |&step| step)),
             limit: room,
             limited_by: "max_storage_buffer_binding_size",
             remedy: "request the adapter's own limits or use the CPU engine",
         });
-    }
+    };
+    let size = (fitting - fitting % step).min(rows);
     let starts = (0..rows).step_by(size as usize);
     Ok(starts.map(|first_row| Window { first_row, rows: size.min(rows - first_row) }).collect())
 }

@@ -1,8 +1,12 @@
 //! The kernels on whatever adapter there is, against float64 truth.
+mod case;
 #[path = "../common/mod.rs"]
 mod common;
+mod details;
+mod determinism;
 mod golden;
 mod passes;
+mod regimes;
 
 use std::sync::OnceLock;
 
