@@ -125,9 +125,11 @@ impl Engine {
                 let request = Request { gradient: cpu_gradient, details: true };
                 Session::Cpu { loss: over(loss, denominator)?, request }
             }
-            Self::Reference => {
-                Session::Reference { loss: loss.reduced(Reduction::Sum), denominator: denominator.unwrap_or(1.0), gradient }
-            }
+            Self::Reference => Session::Reference {
+                loss: loss.reduced(Reduction::Sum),
+                denominator: denominator.unwrap_or(1.0),
+                gradient,
+            },
         })
     }
 }

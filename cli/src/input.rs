@@ -29,7 +29,12 @@ impl Input {
     ///
     /// # Errors
     /// They do not; the message names the file.
-    pub fn new(logits: TensorSet, targets: TensorSet, class_axis: Option<isize>, weight: Option<&Path>) -> Result<Self> {
+    pub fn new(
+        logits: TensorSet,
+        targets: TensorSet,
+        class_axis: Option<isize>,
+        weight: Option<&Path>,
+    ) -> Result<Self> {
         // Reading nothing still checks the element type.
         logits.tensors().iter().try_for_each(|tensor| tensor.read_f32(0..0, &mut []))?;
         targets.tensors().iter().try_for_each(|tensor| tensor.read_i32(0..0, &mut []))?;

@@ -37,7 +37,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panic| {
-        output::note(format_args!("error: internal failure ({panic}); please report it").to_string().replace('\n', " "));
+        output::note(
+            format_args!("error: internal failure ({panic}); please report it").to_string().replace('\n', " "),
+        );
     }));
     let arguments = Arguments::parse();
     let outcome = panic::catch_unwind(|| commands::run(arguments.command));

@@ -40,6 +40,7 @@ fn bare() -> Table {
 
 /// Without the blanks that a table puts at the start and at the ends of lines.
 fn trimmed(table: &Table) -> String {
-    let lines: Vec<_> = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
+    let lines: Vec<_> =
+        table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
     lines.join("\n")
 }

@@ -28,6 +28,9 @@ const IGNORE_INDEX: i32 = -100;
 /// A GPU's kernels take rows in groups of at most this many.
 const GROUP_ROWS: usize = 4;
 
+/// Bytes that target, loss and details of a row take, on host and device, in all their copies.
+const ROW_BYTES: u64 = 128;
+
 /// Options of `logloss eval`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -250,7 +253,7 @@ fn evaluate(
 
     let log_prob = arguments.outputs.out_log_prob.is_some();
     let bytes_per_logit = engine.bytes_per_logit(gradient) + if log_prob { 4 } else { 0 };
-    let step = chunk_rows(&input.axis, (arguments.memory / bytes_per_logit).min(engine.max_bytes() / 4));
+    let step = chunk_rows(&input.axis, arguments.memory, bytes_per_logit, engine.max_bytes());
     let bar = progress::bar(input.logits_bytes(), arguments.quiet);
 
     let start = Instant::now();
@@ -290,11 +293,15 @@ fn evaluate(
     Ok(evaluated)
 }
 
-/// Rows of a chunk of at most `logits` logits. Chunks of whole groups make the groups the same for every chunk size.
-fn chunk_rows(axis: &ClassAxis, logits: u64) -> usize {
-    let rows = usize::try_from(logits / axis.classes as u64).unwrap_or(usize::MAX);
+/// Rows of a chunk that stays within `memory` bytes. Chunks of whole groups make the groups the same for every chunk size.
+fn chunk_rows(axis: &ClassAxis, memory: u64, bytes_per_logit: u64, max_buffer: u64) -> usize {
+    let classes = axis.classes as u64;
+    let fitting = memory / classes.saturating_mul(bytes_per_logit).saturating_add(ROW_BYTES);
+    // Longer chunks gain nothing: the file's pages have left the processor's cache long before.
+    let useful = (memory / 4).min(max_buffer) / classes.saturating_mul(4);
     // Every row number fits 32 bits.
-    axis.chunk_rows(rows.min(1 << 31), GROUP_ROWS)
+    let rows = usize::try_from(fitting.min(useful)).unwrap_or(usize::MAX).min(1 << 31);
+    axis.chunk_rows(rows, GROUP_ROWS)
 }
 
 /// A result and what it is of.

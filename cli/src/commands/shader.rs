@@ -7,14 +7,12 @@ use crate::output;
 
 /// Options of `logloss shader`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Nothing but the WGSL goes to standard output:\n  \
+#[command(after_help = "Nothing but the WGSL goes to standard output:\n  \
                   logloss shader cross_entropy/f32/separate/workgroup > cross_entropy.wgsl\n\n\
                   A label reads WHAT/ELEMENTS/PLACE/REDUCE: what happens to a row; how logits are loaded (-tail: the last \
                   rows, where they do not fill a chunk of four logits); whether the gradient has a buffer of its own or is \
                   written over the logits; whether lanes combine through workgroup memory, which runs everywhere, or \
-                  through subgroup operations."
-)]
+                  through subgroup operations.")]
 pub struct Arguments {
     /// Variant to print, as --list names it; the start of a label will do where only one has it
     label: Option<String>,
@@ -42,7 +40,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let starting: Vec<_> = all.iter().filter(|shader| shader.label().starts_with(label.as_str())).copied().collect();
     match (exact, starting.as_slice()) {
         (Some(shader), _) | (None, &[shader]) => output::result(shader.source().trim_end()),
-        (None, []) => Err(Failure::Usage(format!("no variant is labelled '{label}'; 'logloss shader --list' lists them"))),
+        (None, []) => {
+            Err(Failure::Usage(format!("no variant is labelled '{label}'; 'logloss shader --list' lists them")))
+        }
         (None, several) => {
             let labels: Vec<_> = several.iter().map(|shader| shader.label()).collect();
             Err(Failure::Usage(format!("'{label}' is the start of several variants: {}", labels.join(", "))))

@@ -94,7 +94,9 @@ fn shapes_and_types_that_do_not_fit() {
 #[test]
 fn a_bad_target_is_named_before_any_logit_is_read() {
     let good = Good::new();
-    for (value, more) in [(4_i64, ""), (-1, ""), (-100, "--no-ignore-index"), (1 << 40, ""), (-100, "--ignore-index -1")] {
+    for (value, more) in
+        [(4_i64, ""), (-1, ""), (-100, "--no-ignore-index"), (1 << 40, ""), (-100, "--ignore-index -1")]
+    {
         let mut values = targets(ROWS, CLASSES);
         values[3] = value;
         let y = good.files.i64("bad.npy", &[ROWS], &values);

@@ -51,9 +51,8 @@ fn several_files_are_one_batch() {
     let y = files.i64("y.npy", &[rows], &all_y);
     let cut = |at: usize| {
         let (low, high) = all_x.split_at(at * classes);
-        [(low, 0), (high, at)].map(|(part, first)| {
-            files.f32(&format!("x-{at}-{first}.npy"), &[part.len() / classes, classes], part)
-        })
+        [(low, 0), (high, at)]
+            .map(|(part, first)| files.f32(&format!("x-{at}-{first}.npy"), &[part.len() / classes, classes], part))
     };
     let y_parts = [
         files.i64("y-0.npy", &[30], &all_y[..30]),

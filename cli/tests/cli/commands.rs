@@ -13,7 +13,11 @@ fn devices_lists_adapters_and_their_variants() {
         assert!(first[key].is_string(), "{key} in {first}");
     }
     assert_eq!(first["index"], 0);
-    assert!(first["variants"].as_array().is_some_and(|list| list.iter().any(|v| v == "cross_entropy/f32/separate/workgroup")));
+    assert!(
+        first["variants"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|v| v == "cross_entropy/f32/separate/workgroup"))
+    );
     let table = Run::new(["devices"]).stdout;
     assert!(table.contains(first["name"].as_str().unwrap_or("a name")), "{table}");
 }
@@ -52,7 +56,10 @@ fn demo_agrees_with_the_reference() {
     }
     for row in demo["hard_rows"].as_array().expect("rows") {
         let exact = number(row, "reference");
-        assert!((number(row, "gpu") / exact - 1.0).abs() < 1e-5 && (number(row, "cpu") / exact - 1.0).abs() < 2e-6, "{row}");
+        assert!(
+            (number(row, "gpu") / exact - 1.0).abs() < 1e-5 && (number(row, "cpu") / exact - 1.0).abs() < 2e-6,
+            "{row}"
+        );
         assert!((number(row, "textbook_float32") / exact - 1.0).abs() > 1e-3, "{row}");
     }
 }
@@ -68,7 +75,9 @@ fn demo_without_an_adapter_shows_the_rest_in_a_narrow_table() {
 
 #[test]
 fn help_and_version() {
-    for arguments in [&["--help"][..], &["eval", "--help"], &["devices", "--help"], &["shader", "--help"], &["demo", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["eval", "--help"], &["devices", "--help"], &["shader", "--help"], &["demo", "--help"]]
+    {
         let run = Run::new(arguments);
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
         assert!(run.stdout.lines().all(|line| line.chars().count() <= 110), "{}", run.stdout);
@@ -79,7 +88,8 @@ fn help_and_version() {
 
 #[test]
 fn a_reader_that_stops_is_no_error() {
-    let mut child = command(["shader", "--list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+    let mut child =
+        command(["shader", "--list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
     // Closed before the program can have written.
     drop(child.stdout.take());
     let mut stderr = String::new();

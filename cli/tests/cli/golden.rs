@@ -86,7 +86,10 @@ fn assert_close(what: &str, got: impl ExactSizeIterator<Item = f64>, want: &[f64
     assert_eq!(got.len(), want.len(), "{what}");
     for (i, (got, &want)) in got.zip(want).enumerate() {
         let same = got == want || got.is_nan() && want.is_nan();
-        assert!(same || (got - want).abs() <= 1e-7_f64.max(relative * want.abs()), "{what}, {i}: {got:e}, not {want:e}");
+        assert!(
+            same || (got - want).abs() <= 1e-7_f64.max(relative * want.abs()),
+            "{what}, {i}: {got:e}, not {want:e}"
+        );
     }
 }
 

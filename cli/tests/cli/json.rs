@@ -38,7 +38,8 @@ fn metrics_of_rows_that_can_be_computed_by_hand() {
     let y = files.i64("y.npy", &[2], &[0, 2]);
     for engine in ENGINES {
         let report = Run::eval(&x, &y, &format!("--json --engine {engine}")).json();
-        let wanted = [("loss", 1.5 * 2_f64.ln()), ("bits", 1.5), ("perplexity", 1.5_f64.exp2()), ("top1", 0.5), ("top5", 1.0)];
+        let wanted =
+            [("loss", 1.5 * 2_f64.ln()), ("bits", 1.5), ("perplexity", 1.5_f64.exp2()), ("top1", 0.5), ("top5", 1.0)];
         for (key, want) in wanted {
             assert!((number(&report, key) - want).abs() < 1e-6, "{key} in {report}");
         }
@@ -138,4 +139,32 @@ fn the_table_has_the_loss_and_no_line_is_too_wide() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stdout.contains("0.6931472 nats"), "{}", run.stdout);
     assert!(run.stdout.lines().all(|line| line.chars().count() < 100), "{}", run.stdout);
+}
+
+#[test]
+fn an_empty_batch() {
+    let files = Files::new();
+    let (x, y) = (files.f32("x.npy", &[0, 5], &[]), files.i64("y.npy", &[0], &[]));
+    let out = files.path("g.npy");
+    for engine in ENGINES {
+        let report = Run::eval(&x, &y, &format!("--json --engine {engine} --out-grad {}", out.display())).json();
+        assert_eq!((&report["loss"], &report["rows"], &report["top1"]), (&json!("NaN"), &json!(0), &json!("NaN")));
+        assert_eq!(read_npy(&out), ("0, 5".into(), Vec::new()));
+        let sum = Run::eval(&x, &y, &format!("--json --engine {engine} --reduction sum")).json();
+        assert_eq!(sum["loss"], 0.0);
+    }
+}
+
+/// The numbers are those of `examples/data/README.md`.
+#[test]
+fn the_data_that_ship_with_the_repository() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data");
+    for (name, loss, right, rows) in [("digits", 0.123_651, 345.0, 355.0), ("breast_cancer", 0.052_465, 112.0, 113.0)] {
+        let [x, y] = ["logits", "targets"].map(|part| data.join(format!("{name}-{part}.npy")));
+        for engine in ENGINES {
+            let report = Run::eval(&x, &y, &format!("--json --engine {engine}")).json();
+            assert_eq!((number(&report, "rows"), (number(&report, "top1") * rows).round()), (rows, right), "{name}");
+            assert!(name != "digits" || (number(&report, "loss") - loss).abs() < 1e-6, "{name}: {report}");
+        }
+    }
 }

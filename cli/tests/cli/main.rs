@@ -6,6 +6,8 @@ mod chunks;
 mod commands;
 mod files;
 mod golden;
+#[cfg(unix)]
+mod interrupt;
 mod json;
 mod run;
 mod usage;

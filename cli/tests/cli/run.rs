@@ -69,7 +69,8 @@ impl Run {
 
 /// `logloss eval --logits A --targets B`, and more arguments in a line.
 pub fn eval(logits: &Path, targets: &Path, more: &str) -> Command {
-    let mut command = command([OsStr::new("eval"), "--logits".as_ref(), logits.as_ref(), "--targets".as_ref(), targets.as_ref()]);
+    let mut command =
+        command([OsStr::new("eval"), "--logits".as_ref(), logits.as_ref(), "--targets".as_ref(), targets.as_ref()]);
     command.args(more.split_whitespace());
     command
 }

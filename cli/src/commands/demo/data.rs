@@ -12,11 +12,8 @@ const DIGITS_LOGITS: &[u8] = include_bytes!("../../../../examples/data/digits-lo
 const DIGITS_TARGETS: &[u8] = include_bytes!("../../../../examples/data/digits-targets.npy");
 
 /// Rows of three logits, target the first, whose loss float32 loses by the textbook formula.
-pub const HARD_ROWS: [(&str, [f32; 3]); 3] = [
-    ("[1e6, 1e6, 1e6]", [1e6, 1e6, 1e6]),
-    ("[1e8, 1e8, 1e8]", [1e8, 1e8, 1e8]),
-    ("[20, 0, 0]", [20.0, 0.0, 0.0]),
-];
+pub const HARD_ROWS: [(&str, [f32; 3]); 3] =
+    [("[1e6, 1e6, 1e6]", [1e6, 1e6, 1e6]), ("[1e8, 1e8, 1e8]", [1e8, 1e8, 1e8]), ("[20, 0, 0]", [20.0, 0.0, 0.0])];
 
 /// A batch that owns its rows.
 pub struct Rows {

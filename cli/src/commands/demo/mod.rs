@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
 
 fn text(digits: &Comparison, synthetic: &Comparison, hard: &[HardRow]) -> String {
     format!(
-        "Handwritten digits: a linear classifier's logits of {} test images, {} classes\n\n{}\n\n\
+        "Handwritten digits: a logistic regression's logits of {} test images, {} classes\n\n{}\n\n\
          max |d grad|: how far any element of the gradient is from the float64 reference. The other\n\
          engines compute in float32, which rounds a number of 1 to within 6.0e-8.\n\n\
          Made-up logits: {} rows of {} classes, {}\n\n{}\n\n\
@@ -242,13 +242,7 @@ fn hard_table(hard: &[HardRow]) -> String {
         .map(|row| {
             let loss = |engine| row.losses.iter().find(|(name, _)| *name == engine).map(|(_, loss)| *loss);
             let shown = |engine| loss(engine).map_or_else(|| "-".to_owned(), number::short);
-            [
-                row.name.to_owned(),
-                number::short(row.textbook.into()),
-                shown("gpu"),
-                shown("cpu"),
-                shown("reference"),
-            ]
+            [row.name.to_owned(), number::short(row.textbook.into()), shown("gpu"), shown("cpu"), shown("reference")]
         })
         .collect();
     report::columns(["logits (target: the first)", "textbook", "gpu", "cpu", "reference"], &rows)
