@@ -1,4 +1,4 @@
-//! Ctrl-C, and a standard output that is full.
+//! Ctrl-C, and files that are none.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
@@ -44,4 +44,13 @@ fn a_full_standard_output_is_an_error() {
         assert_eq!(run.code, Some(1));
         assert!(run.stderr.contains("cannot write to standard output"), "{}", run.stderr);
     }
+}
+
+#[test]
+fn a_named_pipe_is_refused_and_not_waited_for() {
+    let files = Files::new();
+    let y = files.i64("y.npy", &[2], &[0, 1]);
+    let pipe = files.path("pipe.npy");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    Run::eval(&pipe, &y, "--engine cpu").fails(1, &["pipe.npy", "not a regular file"]);
 }

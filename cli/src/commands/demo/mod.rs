@@ -43,8 +43,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Err(other) => return Err(other),
     };
     let engines: Vec<_> = gpu.into_iter().chain([Engine::Cpu, Engine::Reference]).collect();
-    let digits = Comparison::of(data::digits()?, &engines)?;
-    let synthetic = Comparison::of(data::synthetic(), &engines)?;
+    let digits = Comparison::of(&data::digits()?, &engines)?;
+    let synthetic = Comparison::of(&data::synthetic(), &engines)?;
     let hard = hard_rows(&engines)?;
     output::result(if arguments.json {
         report::pretty(&json!({
@@ -98,7 +98,7 @@ struct Measured {
 }
 
 impl Comparison {
-    fn of(rows: Rows, engines: &[Engine]) -> Outcome<Self> {
+    fn of(rows: &Rows, engines: &[Engine]) -> Outcome<Self> {
         let batch = rows.batch()?;
         let denominator = Some(rows.targets.len() as f64);
         let mut exact = Engine::Reference.session(&cross_entropy(), denominator, true)?;
@@ -120,7 +120,7 @@ impl Comparison {
                 },
                 top1: totals.top1_accuracy().unwrap_or(f64::NAN),
                 max_gradient_difference: differences.fold(0.0, f64::max),
-                seconds: best_seconds(&mut session, &rows, runs)?,
+                seconds: best_seconds(&mut session, rows, runs)?,
             });
         }
         let (rows, classes) = (batch.shape.rows.into(), batch.shape.classes.into());
