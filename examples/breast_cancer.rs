@@ -6,8 +6,8 @@
 //!
 //! Of the tumours, 37 % are malignant, so a plain mean of the losses cares less for them. Class weights of inverse
 //! frequency give each class half of the say: the weights are one more buffer that the loss reads on the GPU, and
-//! `common/training.rs` records it. The malignant rows' loss falls, at the price of the benign ones; the classes are so
-//! far apart that the very same rows are recognised.
+//! `common/training.rs` records it. The malignant rows' loss falls, at the price of the benign ones; here they are so
+//! far apart that as many rows of each are recognised either way.
 //!
 //! With `--write` the weighted model's logits of the test rows replace `data/breast_cancer-logits.npy`, and their
 //! classes `data/breast_cancer-targets.npy`. It shows how to use a loss; it is no basis for a medical decision.

@@ -133,7 +133,7 @@ pub enum Error {
         detail: String,
     },
 
-    /// The device failed, ran out of memory, or was lost.
-    #[error("the GPU device failed: {0}; retry with a smaller batch or another adapter")]
+    /// The device failed, ran out of memory, was lost, or reported a mistake in how it was used.
+    #[error("the GPU device failed: {0}")]
     Device(String),
 }

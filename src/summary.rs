@@ -7,7 +7,8 @@ pub const ABSENT: u32 = u32::MAX;
 
 /// Totals of a batch, laid out as the kernels write them: 64 bytes.
 ///
-/// Copy the summary buffer into a mappable one, read it with `bytemuck::from_bytes`, and call [`check`](Self::check).
+/// Copy the summary buffer into a mappable one, read it with [`from_bytes`](Self::from_bytes), and call
+/// [`check`](Self::check).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Summary {
@@ -41,6 +42,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The summary at the start of `bytes`, wherever they lie in memory; None if they are too few.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.get(..size_of::<Self>()).map(bytemuck::pod_read_unaligned)
+    }
+
     /// Turns a bad target into an error.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Training and judging a linear classifier: where `logloss` is recorded among a program's own commands.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use logloss::gpu::{Gpu, Inputs, Kernel, Outputs};
 use logloss::wgpu;
 use logloss::{CrossEntropy, Details, Gradient, Request, Summary};
@@ -30,7 +30,7 @@ impl<'g> Training<'g> {
             rows: model.upload(device, train)?,
             model,
             class_weights: class_weights.map(|weights| storage(device, "class weights", weights)),
-            loss: Kernel::new(device, &CrossEntropy::default(), request)?,
+            loss: gpu.kernel(&CrossEntropy::default(), request)?,
             summary: zeros(device, "summary", SUMMARY_BYTES / 4),
         };
         // wgpu reports a faulty shader or buffer to the device's error handler, not to the call.
@@ -54,10 +54,7 @@ impl<'g> Training<'g> {
 
     /// Mean cross-entropy in nats over the rows, as the last step found it before it changed the parameters.
     pub fn loss(&self) -> Result<f32> {
-        let [summary] = read(self.gpu, [(&self.summary, SUMMARY_BYTES)])?;
-        let summary: Summary = first(&summary)?;
-        summary.check(self.rows.shape)?;
-        Ok(summary.loss)
+        Ok(self.gpu.read_summary(&self.summary, self.rows.shape)?.loss)
     }
 
     /// Takes steps 0 to `last` and, at every step that `every` divides, calls `report` with the step and its
@@ -77,7 +74,7 @@ impl<'g> Training<'g> {
         let Self { gpu, model, .. } = self;
         let rows = model.upload(&gpu.device, test)?;
         let request = Request { details: true, ..Request::default() };
-        let loss = Kernel::new(&gpu.device, &CrossEntropy::default(), request)?;
+        let loss = gpu.kernel(&CrossEntropy::default(), request)?;
         let details_bytes = u64::from(rows.shape.rows) * size_of::<Details>() as u64;
         let details = zeros(&gpu.device, "details", details_bytes / 4);
         let summary = zeros(&gpu.device, "summary", SUMMARY_BYTES / 4);
@@ -87,17 +84,12 @@ impl<'g> Training<'g> {
         loss.encode(&mut encoder, rows.shape, &inputs(&rows, None), &outputs(&summary, Some(&details)))?;
         gpu.queue.submit([encoder.finish()]);
 
-        let [summary, details, logits] = read(
-            gpu,
-            [(&summary, SUMMARY_BYTES), (&details, details_bytes), (&rows.logits, 4 * rows.shape.elements())],
-        )?;
-        let summary: Summary = first(&summary)?;
-        summary.check(rows.shape)?;
+        let summary = gpu.read_summary(&summary, rows.shape)?;
         Ok(Judgement {
             loss: summary.loss,
-            logits: bytemuck::pod_collect_to_vec(&logits),
+            logits: gpu.read(&rows.logits)?,
             targets: test.labels.clone(),
-            details: bytemuck::pod_collect_to_vec(&details),
+            details: gpu.read(&details)?,
         })
     }
 }
@@ -148,28 +140,10 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 const SUMMARY_BYTES: u64 = size_of::<Summary>() as u64;
 
 fn inputs<'a>(rows: &'a Rows, class_weights: Option<&'a wgpu::Buffer>) -> Inputs<'a> {
-    Inputs {
-        logits: rows.logits.as_entire_buffer_binding(),
-        targets: rows.targets.as_entire_buffer_binding(),
-        class_weights: class_weights.map(wgpu::Buffer::as_entire_buffer_binding),
-        row_weights: None,
-    }
+    let class_weights = class_weights.map(wgpu::Buffer::as_entire_buffer_binding);
+    Inputs { class_weights, ..Inputs::new(&rows.logits, &rows.targets) }
 }
 
 fn outputs<'a>(summary: &'a wgpu::Buffer, details: Option<&'a wgpu::Buffer>) -> Outputs<'a> {
-    Outputs {
-        summary: summary.as_entire_buffer_binding(),
-        losses: None,
-        details: details.map(wgpu::Buffer::as_entire_buffer_binding),
-        gradient: None,
-    }
-}
-
-fn read<const N: usize>(gpu: &Gpu, ranges: [(&wgpu::Buffer, u64); N]) -> Result<[Vec<u8>; N]> {
-    let bytes: Option<[_; N]> = gpu.read_back(&ranges)?.try_into().ok();
-    bytes.context("as many buffers as were asked for")
-}
-
-fn first<T: bytemuck::Pod>(bytes: &[u8]) -> Result<T> {
-    bytemuck::pod_collect_to_vec(bytes).first().copied().context("at least one element")
+    Outputs { details: details.map(wgpu::Buffer::as_entire_buffer_binding), ..Outputs::new(summary) }
 }

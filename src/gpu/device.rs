@@ -4,8 +4,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::caps::Caps;
 use super::pipeline::Pipelines;
-use crate::{Error, Result};
+use crate::{Error, Result, Shape, Summary};
 
 /// Which adapter to open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -112,13 +113,24 @@ impl Gpu {
             pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device(e.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         let slot = failure.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&slot, error.to_string())));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&slot, describe(&error))));
         let slot = failure.clone();
         device.set_device_lost_callback(move |reason, message| {
             remember(&slot, format!("device lost ({reason:?}): {message}"));
         });
         let pipelines = Arc::new(Pipelines::new(&device));
         Ok(Self { device, queue, info: adapter.get_info(), failure, pipelines })
+    }
+
+    /// Compiles every variant that the device can run, with workgroups of `lanes` invocations, and returns how many there
+    /// are: a check of the driver's compiler.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the first failure.
+    pub fn compile_all(&self, lanes: u32) -> Result<usize> {
+        let count = self.pipelines.compile_all(&Caps::of(&self.device), lanes);
+        self.check()?;
+        Ok(count)
     }
 
     /// Fails if the device has failed since it was opened.
@@ -132,7 +144,28 @@ impl Gpu {
         }
     }
 
-    /// Copies of buffers, read back to the host. Submits, and blocks until the queue has finished.
+    /// The whole of a buffer, read back. Submits, and blocks until the queue has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails meanwhile.
+    pub fn read<T: bytemuck::Pod>(&self, buffer: &wgpu::Buffer) -> Result<Vec<T>> {
+        let bytes = self.read_back(&[(buffer, buffer.size())])?;
+        Ok(bytes.first().map_or_else(Vec::new, |bytes| bytemuck::pod_collect_to_vec(bytes)))
+    }
+
+    /// A [`Summary`] read back and checked. Submits, and blocks until the queue has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails meanwhile, and what [`Summary::check`] says.
+    pub fn read_summary(&self, buffer: &wgpu::Buffer, shape: Shape) -> Result<Summary> {
+        let bytes = self.read_back(&[(buffer, size_of::<Summary>() as u64)])?;
+        let summary = Summary::from_bytes(bytes.first().map_or(&[], Vec::as_slice));
+        let summary = summary.ok_or_else(|| Error::Device("a read back came back short".into()))?;
+        summary.check(shape)?;
+        Ok(summary)
+    }
+
+    /// The first bytes of several buffers, read to the host. Submits, and blocks until the queue has finished.
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails meanwhile.
@@ -179,6 +212,13 @@ impl Gpu {
         // A lost device is nearly silent: a result counts only if no failure was reported.
         self.check()?;
         Ok(bytes)
+    }
+}
+
+fn describe(error: &wgpu::Error) -> String {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => format!("{error}; use a smaller batch or the CPU engine"),
+        _ => error.to_string(),
     }
 }
 

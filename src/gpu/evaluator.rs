@@ -138,6 +138,16 @@ impl<'g> Evaluator<'g> {
 }
 
 impl Gpu {
+    /// Compiles a loss, sharing what other kernels of this `Gpu` have compiled.
+    ///
+    /// # Errors
+    /// As [`Kernel::new`], and [`Error::Device`](crate::Error::Device) if the device has failed.
+    pub fn kernel(&self, loss: &impl RowLoss, request: Request) -> Result<Kernel> {
+        let kernel = Kernel::with_pipelines(self.pipelines.clone(), loss, request, Tuning::default())?;
+        self.check()?;
+        Ok(kernel)
+    }
+
     /// Evaluates one batch: compiles, uploads, computes, reads back. Keep an [`Evaluator`] to do it more than once.
     ///
     /// # Errors

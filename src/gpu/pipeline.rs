@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::shader::Shader;
+use super::caps::Caps;
+use super::shader::{RowFragment, Shader};
 
 /// An entry point of a shader with its constants fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +22,23 @@ pub(crate) struct Switches {
     pub details: bool,
     pub smoothing: bool,
     pub logarithm: bool,
+}
+
+impl Switches {
+    /// Every combination of the switches that a shader has.
+    fn all(shader: Shader) -> Vec<Self> {
+        let row = if let Shader::Rows { row, .. } = shader { Some(row) } else { None };
+        let either = |has| if has { vec![false, true] } else { vec![false] };
+        let mut all = Vec::new();
+        for details in either(matches!(row, Some(RowFragment::CrossEntropy | RowFragment::Nll))) {
+            for smoothing in either(row == Some(RowFragment::CrossEntropy)) {
+                for logarithm in either(row == Some(RowFragment::Softmax)) {
+                    all.push(Self { details, smoothing, logarithm });
+                }
+            }
+        }
+        all
+    }
 }
 
 pub(crate) struct Pipeline {
@@ -49,6 +67,29 @@ impl Pipelines {
         // A panic elsewhere cannot leave the map half-written, so a poisoned lock is still good.
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         pipelines.entry(variant).or_insert_with(|| Arc::new(self.compile(variant))).clone()
+    }
+
+    /// Compiles every variant of every shader and returns how many there are.
+    pub fn compile_all(&self, caps: &Caps, lanes: u32) -> usize {
+        let mut count = 0;
+        for shader in Shader::all() {
+            if shader.needs_subgroups() && !caps.subgroups {
+                continue;
+            }
+            for &entry_point in shader.entry_points() {
+                for switches in Switches::all(shader) {
+                    self.get(Variant {
+                        shader,
+                        entry_point,
+                        lanes,
+                        min_subgroup_size: caps.min_subgroup_size,
+                        switches,
+                    });
+                    count += 1;
+                }
+            }
+        }
+        count
     }
 
     fn compile(&self, variant: Variant) -> Pipeline {
@@ -107,7 +148,7 @@ impl Pipelines {
 }
 
 fn constants(shader: Shader, lanes: u32, min_subgroup_size: u32, s: Switches) -> Vec<(&'static str, f64)> {
-    use super::shader::RowFragment as Row;
+    use RowFragment as Row;
     let flag = |on: bool| f64::from(u8::from(on));
     let mut list = vec![("WORKGROUP_SIZE", f64::from(lanes))];
     if shader.needs_subgroups() {

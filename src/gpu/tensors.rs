@@ -2,6 +2,7 @@
 
 use wgpu::{BufferBinding, BufferUsages};
 
+use super::scratch::whole;
 use super::window::{Tensor, Window};
 use crate::summary::{Details, Gradient, Request, Summary};
 use crate::{Error, Result, Shape};
@@ -19,6 +20,14 @@ pub struct Inputs<'a> {
     pub row_weights: Option<BufferBinding<'a>>,
 }
 
+impl<'a> Inputs<'a> {
+    /// The whole of two buffers, without weights.
+    #[must_use]
+    pub fn new(logits: &'a wgpu::Buffer, targets: &'a wgpu::Buffer) -> Self {
+        Self { logits: whole(logits), targets: whole(targets), class_weights: None, row_weights: None }
+    }
+}
+
 /// What a [`Kernel`](super::Kernel) writes. Every buffer needs `BufferUsages::STORAGE`, and none may also be an input.
 #[derive(Debug, Clone)]
 pub struct Outputs<'a> {
@@ -30,6 +39,14 @@ pub struct Outputs<'a> {
     pub details: Option<BufferBinding<'a>>,
     /// Gradient, float32, in the logits' shape; exactly when the request is [`Gradient::Separate`].
     pub gradient: Option<BufferBinding<'a>>,
+}
+
+impl<'a> Outputs<'a> {
+    /// The whole of a buffer for the summary, and nothing else.
+    #[must_use]
+    pub fn new(summary: &'a wgpu::Buffer) -> Self {
+        Self { summary: whole(summary), losses: None, details: None, gradient: None }
+    }
 }
 
 /// A window of one row, for tensors that are not cut.

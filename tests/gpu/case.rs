@@ -1,6 +1,6 @@
 //! A batch that owns its tensors, and the comparison of everything a kernel says of it with the reference.
 
-use logloss::gpu::{Evaluator, Gpu, Tuning};
+use logloss::gpu::{Evaluator, Gpu, Reduce, Tuning};
 use logloss::{
     ABSENT, Batch, CrossEntropy, Details, Evaluation, Gradient, Nll, Reduction, Request, Result, Shape, reference,
 };
@@ -142,6 +142,15 @@ impl Case {
             Loss::Nll(options) => options.ignore_index.contains(&target),
         }
     }
+}
+
+/// The ways to reduce that the adapter under test has.
+pub fn reductions() -> Vec<Reduce> {
+    let mut all = vec![Reduce::Workgroup];
+    if crate::gpu().device.features().contains(wgpu::Features::SUBGROUP) {
+        all.push(Reduce::Subgroup);
+    }
+    all
 }
 
 /// The contract of a GPU: 1e-5 relative or 1e-7 absolute. Beyond the largest float32 the truth is infinite.

@@ -1,9 +1,9 @@
 //! lse, log-probability, argmax and rank of each row, ties above all.
 
-use logloss::gpu::{Reduce, Tuning};
+use logloss::gpu::Tuning;
 use logloss::{CrossEntropy, Nll, Reduction};
 
-use crate::case::{Case, IN_PLACE_WITH_DETAILS, Loss, Random, SEPARATE_WITH_DETAILS, plain};
+use crate::case::{Case, IN_PLACE_WITH_DETAILS, Loss, Random, SEPARATE_WITH_DETAILS, plain, reductions};
 
 /// Logits of three values only: nearly every row has ties, at the top and with the target.
 fn tied(loss: Loss, rows: u32, classes: u32) -> Case {
@@ -25,7 +25,7 @@ fn ties() {
 
 #[test]
 fn ties_across_lanes() {
-    for reduce in [Reduce::Workgroup, Reduce::Subgroup] {
+    for reduce in reductions() {
         let tuning = Tuning { lanes: Some(64), reduce: Some(reduce), ..Tuning::default() };
         for classes in [257, 1024, 3001] {
             tied(plain(), 13, classes).check(&[SEPARATE_WITH_DETAILS], &[tuning]);

@@ -1,12 +1,18 @@
 //! The kernels on whatever adapter there is, against float64 truth.
+mod buffers;
 mod case;
 #[path = "../common/mod.rs"]
 mod common;
 mod details;
 mod determinism;
 mod golden;
+mod gradient;
+mod interface;
+mod odd_values;
 mod passes;
+mod refusals;
 mod regimes;
+mod variants;
 
 use std::sync::OnceLock;
 

@@ -1,19 +1,18 @@
 //! Shapes on both sides of every boundary that the schedule has: chunks, groups, lanes, blocks, strips, dispatch dimensions
 //! and binding limits.
 
-use logloss::gpu::{Reduce, Tuning};
+use logloss::gpu::Tuning;
 use logloss::{CrossEntropy, Nll, Reduction, Shape};
 
-use crate::case::{Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, Loss, SEPARATE, SEPARATE_WITH_DETAILS, plain};
+use crate::case::{
+    Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, Loss, SEPARATE, SEPARATE_WITH_DETAILS, plain, reductions,
+};
 
 const PLANNED: Tuning = Tuning { lanes: None, reduce: None, max_binding: None, max_workgroups: None };
 
-fn forced(lanes: u32) -> [Tuning; 2] {
-    [Reduce::Workgroup, Reduce::Subgroup].map(|reduce| Tuning {
-        lanes: Some(lanes),
-        reduce: Some(reduce),
-        ..Tuning::default()
-    })
+fn forced(lanes: u32) -> Vec<Tuning> {
+    let forced = |reduce| Tuning { lanes: Some(lanes), reduce: Some(reduce), ..PLANNED };
+    reductions().into_iter().map(forced).collect()
 }
 
 fn nll() -> Loss {

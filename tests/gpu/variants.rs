@@ -1,0 +1,55 @@
+//! Every shader that can be composed compiles, on a device that only validates and on the adapter under test.
+
+use std::collections::HashSet;
+
+use logloss::gpu::{Gpu, Shader};
+
+/// A device that validates everything and runs nothing.
+fn noop(features: wgpu::Features) -> Gpu {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::NOOP;
+    descriptor.backend_options.noop.enable = true;
+    let adapter =
+        pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::NOOP)).remove(0);
+    Gpu::with_limits(&adapter, features, wgpu::Limits::default()).unwrap()
+}
+
+#[test]
+fn every_variant_is_valid() {
+    let gpu = noop(wgpu::Features::SUBGROUP);
+    for lanes in [4, 8, 256] {
+        let count = gpu.compile_all(lanes).unwrap_or_else(|e| panic!("{lanes} lanes: {e}"));
+        assert!(count > Shader::all().len(), "{count} variants");
+    }
+}
+
+#[test]
+fn every_variant_compiles() {
+    for lanes in [4, 64] {
+        crate::gpu().compile_all(lanes).unwrap_or_else(|e| panic!("{lanes} lanes: {e}"));
+    }
+}
+
+#[test]
+fn a_device_without_subgroups_compiles_the_rest() {
+    let count = |features| noop(features).compile_all(8).unwrap();
+    let (without, with) = (count(wgpu::Features::empty()), count(wgpu::Features::SUBGROUP));
+    assert!(0 < without && without < with, "{without} of {with}");
+}
+
+#[test]
+fn shaders_have_names_of_their_own_and_a_portable_source() {
+    let mut labels = HashSet::new();
+    for shader in Shader::all() {
+        assert!(labels.insert(shader.label()), "two shaders named {}", shader.label());
+        let source = shader.source();
+        // naga refuses `enable subgroups;`, Tint wants it: the host prepends it for browsers.
+        let enables = source.lines().any(|line| line.trim_start().starts_with("enable "));
+        assert!(!enables, "{}", shader.label());
+        let subgroups = source.contains("subgroupMax") || source.contains("subgroupAdd");
+        assert_eq!(subgroups, shader.needs_subgroups(), "{}", shader.label());
+        for entry_point in shader.entry_points() {
+            assert!(source.contains(&format!("fn {entry_point}(")), "{} has no {entry_point}", shader.label());
+        }
+    }
+}
