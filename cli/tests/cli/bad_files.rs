@@ -1,7 +1,7 @@
 //! Files that are wrong: exit code 1, a message that names the file and the place, nothing on standard output, and no output
 //! file, not even a part of one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::files::{Files, logits, npy, targets};
 use crate::run::{Run, command, eval, without_adapters};
@@ -26,7 +26,7 @@ impl Good {
 
     /// Asserts that evaluating `x` and `y` fails with `code`, names every text, and leaves no new file.
     #[track_caller]
-    fn fails(&self, x: &PathBuf, y: &PathBuf, more: &str, code: i32, texts: &[&str]) {
+    fn fails(&self, x: &Path, y: &Path, more: &str, code: i32, texts: &[&str]) {
         let before = self.files.names();
         let out = self.files.path("out.npy");
         let grad = self.files.path("grad.npy");
@@ -51,7 +51,7 @@ fn damaged_and_foreign_logits() {
     let whole = std::fs::read(&good.x).expect("the logits");
     let mut longer = whole.clone();
     longer.extend([0; 3]);
-    let header = |shape: &[usize], descr| npy(descr, shape, &vec![0; 4 * ROWS * CLASSES]);
+    let header = |shape: &[usize], descr| npy(descr, shape, &[0; 4 * ROWS * CLASSES]);
     let long_header = [&(u64::MAX).to_le_bytes()[..], b"{}"].concat();
     let lying = br#"{"logits":{"dtype":"F32","shape":[6,4],"data_offsets":[0,960]}}"#;
     let lying = [&(lying.len() as u64).to_le_bytes()[..], lying, &[0; 96]].concat();
