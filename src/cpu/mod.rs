@@ -20,9 +20,12 @@
 
 mod cross_entropy;
 mod lanes;
+mod log_softmax;
 mod nll;
 mod order;
 mod row;
+
+pub use log_softmax::log_softmax;
 
 use crate::totals::{self, Label, Labels, PairwiseSum, Survey};
 use crate::{ABSENT, Batch, Details, Evaluation, Gradient, Reduction, Request, Result, Summary};

@@ -103,11 +103,15 @@ impl ClassAxis {
         (row / self.inner * self.classes + class) * self.inner + row % self.inner
     }
 
-    /// The number of rows nearest below `rows` that makes good chunks: whole `inner` blocks, where one fits.
+    /// The number of rows nearest below `rows`, and at least one group, that makes good chunks: whole groups of `group` rows,
+    /// and whole `inner` blocks too where these fit.
     ///
-    /// Chunks shorter than `inner` are read in one short run per class, and each run costs a page of memory.
-    pub const fn chunk_rows(&self, rows: usize) -> usize {
-        if self.inner > 1 && rows >= self.inner { rows - rows % self.inner } else { rows }
+    /// Chunks shorter than `inner` are read in one short run per class, and each run costs a page of memory. `group` is at
+    /// least 1.
+    pub const fn chunk_rows(&self, rows: usize, group: usize) -> usize {
+        let block = self.inner.saturating_mul(group / gcd(self.inner, group));
+        let step = if block > 0 && rows >= block { block } else { group };
+        if rows > step { rows - rows % step } else { step }
     }
 
     /// Rows `rows` without a copy: only for the last axis, and float32 that lies aligned in one file.
@@ -214,6 +218,10 @@ impl ClassAxis {
         }
         Ok(())
     }
+}
+
+const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Rows of one `inner` block, by some classes.

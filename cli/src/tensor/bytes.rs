@@ -1,6 +1,6 @@
 //! A read-only memory map of a file, shared, and a byte range of it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ impl Bytes {
     /// # Errors
     /// The file does not exist, cannot be read, or is not a regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).at(path.display())?;
-        if !file.metadata().at(path.display())?.is_file() {
+        // Asked by name: to open a named pipe would wait for its writer.
+        if !fs::metadata(path).at(path.display())?.is_file() {
             bail!(
                 "{}: not a regular file, so it cannot be mapped into memory; save it to a file first",
                 path.display()
             );
         }
-        Self::map(&file).at(path.display())
+        Self::map(&File::open(path).at(path.display())?).at(path.display())
     }
 
     /// Maps an open file.

@@ -23,7 +23,6 @@ pub struct NpyOutput {
     /// Where the file goes: `path` with symbolic links followed.
     destination: PathBuf,
     file: NamedTempFile,
-    shape: Vec<usize>,
     len: usize,
     /// Byte at which the array starts.
     data_start: usize,
@@ -67,7 +66,6 @@ impl NpyOutput {
             path: path.to_owned(),
             destination,
             file,
-            shape: shape.to_vec(),
             len,
             data_start: header.len(),
             pending: header,
@@ -77,11 +75,6 @@ impl NpyOutput {
         sized.map_err(|e| output.write_error(&e))?;
         output.flush()?;
         Ok(output)
-    }
-
-    /// Length of each dimension.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
     }
 
     /// Number of elements.

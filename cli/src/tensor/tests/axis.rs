@@ -148,7 +148,9 @@ fn rows_that_do_not_fit_are_errors() {
 #[test]
 fn chunks_are_whole_blocks_where_one_fits() {
     let axis = ClassAxis { axis: 1, outer: 10, classes: 3, inner: 100 };
-    assert_eq!([350, 100, 99, 1].map(|rows| axis.chunk_rows(rows)), [300, 100, 99, 1]);
+    assert_eq!([350, 100, 99, 1].map(|rows| axis.chunk_rows(rows, 1)), [300, 100, 99, 1]);
+    assert_eq!([350, 100, 99, 1].map(|rows| axis.chunk_rows(rows, 8)), [200, 96, 96, 8]);
     let last = ClassAxis { axis: 1, outer: 10, classes: 3, inner: 1 };
-    assert_eq!(last.chunk_rows(7), 7);
+    assert_eq!(last.chunk_rows(7, 1), 7);
+    assert_eq!(last.chunk_rows(7, 4), 4);
 }

@@ -1,0 +1,51 @@
+//! `logloss shader`: the WGSL that the library composes.
+
+use logloss::gpu::Shader;
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// Options of `logloss shader`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Nothing but the WGSL goes to standard output:\n  \
+                  logloss shader cross_entropy/f32/separate/workgroup > cross_entropy.wgsl\n\n\
+                  A label reads WHAT/ELEMENTS/PLACE/REDUCE: what happens to a row; how logits are loaded (-tail: the last \
+                  rows, where they do not fill a chunk of four logits); whether the gradient has a buffer of its own or is \
+                  written over the logits; whether lanes combine through workgroup memory, which runs everywhere, or \
+                  through subgroup operations.")]
+pub struct Arguments {
+    /// Variant to print, as --list names it; the start of a label will do where only one has it
+    label: Option<String>,
+
+    /// List the labels of all variants, one a line
+    #[arg(long, conflicts_with = "label")]
+    list: bool,
+}
+
+/// Prints the source of a variant, or the labels of all.
+///
+/// # Errors
+/// There is no such variant, or standard output is closed.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let all = Shader::all();
+    let Some(label) = &arguments.label else {
+        if !arguments.list {
+            return Err(Failure::Usage("name a variant; 'logloss shader --list' lists them".into()));
+        }
+        let mut labels: Vec<_> = all.iter().map(|shader| shader.label()).collect();
+        labels.sort();
+        return output::result(labels.join("\n"));
+    };
+    let exact = all.iter().copied().find(|shader| shader.label() == *label);
+    let starting: Vec<_> = all.iter().filter(|shader| shader.label().starts_with(label.as_str())).copied().collect();
+    match (exact, starting.as_slice()) {
+        (Some(shader), _) | (None, &[shader]) => output::result(shader.source().trim_end()),
+        (None, []) => {
+            Err(Failure::Usage(format!("no variant is labelled '{label}'; 'logloss shader --list' lists them")))
+        }
+        (None, several) => {
+            let labels: Vec<_> = several.iter().map(|shader| shader.label()).collect();
+            Err(Failure::Usage(format!("'{label}' is the start of several variants: {}", labels.join(", "))))
+        }
+    }
+}

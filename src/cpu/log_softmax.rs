@@ -1,0 +1,97 @@
+//! Log-softmax over the classes of each row on the CPU.
+
+use super::lanes;
+use crate::{Error, Result, Shape};
+
+/// Log-softmax over the classes of each row, in nats: with `m` the largest logit of the row,
+///
+/// ```text
+/// out_c = (x_c - m) / T - log( sum_k e^((x_k - m) / T) )
+/// ```
+///
+/// `logits` and `out` have shape (rows, classes), row-major. Each value is rounded to float32 once, after a sum in float32 blocks
+/// and a difference in float64. A row with NaN, +inf or nothing but -inf becomes NaN. Source: `torch.nn.functional.log_softmax`.
+///
+/// ```
+/// use logloss::{Shape, cpu};
+///
+/// let mut out = [0.0; 2];
+/// cpu::log_softmax(Shape::new(1, 2), 1.0, &[1e6, 1e6], &mut out)?;
+/// assert_eq!(out, [-std::f32::consts::LN_2; 2]);
+/// # Ok::<(), logloss::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidOption`] for a temperature that is not finite and greater than 0; [`Error::LengthMismatch`] if a slice does not
+/// fit the shape.
+pub fn log_softmax(shape: Shape, temperature: f32, logits: &[f32], out: &mut [f32]) -> Result<()> {
+    if !(temperature.is_finite() && temperature > 0.0) {
+        let value = temperature.to_string();
+        return Err(Error::InvalidOption { option: "temperature", value, domain: "finite and greater than 0" });
+    }
+    let expected = shape.elements();
+    for (name, got) in [("logits", logits.len() as u64), ("out", out.len() as u64)] {
+        if got != expected {
+            return Err(Error::LengthMismatch { name, expected, got });
+        }
+    }
+    // Without classes there are no elements, and a chunk of 1 is never taken.
+    let classes = (shape.classes as usize).max(1);
+    for (logits, out) in logits.chunks_exact(classes).zip(out.chunks_exact_mut(classes)) {
+        row(temperature, logits, out);
+    }
+    Ok(())
+}
+
+fn row(temperature: f32, logits: &[f32], out: &mut [f32]) {
+    let max = lanes::max(logits);
+    if !max.is_finite() {
+        return out.fill(f32::NAN);
+    }
+    let log_sum = lanes::sum_exp(logits, max, temperature).ln();
+    for (out, &x) in out.iter_mut().zip(logits) {
+        *out = ((f64::from(x) - f64::from(max)) / f64::from(temperature) - log_sum) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log_softmax_of(logits: &[f32], temperature: f32) -> Vec<f32> {
+        let mut out = vec![0.0; logits.len()];
+        log_softmax(Shape::new(1, logits.len() as u32), temperature, logits, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn agrees_with_float64_at_any_offset_and_temperature() {
+        for (offset, temperature) in [(0.0, 1.0), (1e6, 1.0), (-3e5, 0.5), (0.0, 7.0)] {
+            let logits: Vec<f32> = (0..1003).map(|i| offset + ((i * 37 % 101) as f32 - 50.0) / 4.0).collect();
+            let scaled: Vec<f64> = logits.iter().map(|&x| f64::from(x - offset) / f64::from(temperature)).collect();
+            let lse = scaled.iter().map(|x| x.exp()).sum::<f64>().ln();
+            for (got, x) in log_softmax_of(&logits, temperature).iter().zip(&scaled) {
+                let want = x - lse;
+                assert!((f64::from(*got) - want).abs() <= 1e-7_f64.max(2e-6 * want.abs()), "{got} is not {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn odd_rows() {
+        let inf = f32::INFINITY;
+        assert_eq!(log_softmax_of(&[0.0, -inf], 1.0), [0.0, -inf]);
+        assert!(log_softmax_of(&[-inf, -inf], 1.0).iter().all(|x| x.is_nan()));
+        assert!(log_softmax_of(&[0.0, inf], 1.0).iter().all(|x| x.is_nan()));
+        assert!(log_softmax_of(&[0.0, f32::NAN], 1.0).iter().all(|x| x.is_nan()));
+    }
+
+    #[test]
+    fn wrong_arguments_are_errors() {
+        let mut out = [0.0; 2];
+        assert!(log_softmax(Shape::new(1, 2), 0.0, &[0.0; 2], &mut out).is_err());
+        assert!(log_softmax(Shape::new(1, 2), 1.0, &[0.0; 3], &mut out).is_err());
+        assert!(log_softmax(Shape::new(1, 3), 1.0, &[0.0; 3], &mut out).is_err());
+        assert!(log_softmax(Shape::new(0, 0), 1.0, &[], &mut []).is_ok());
+    }
+}
