@@ -60,7 +60,7 @@ mod tests {
 
     fn log_softmax_of(logits: &[f32], temperature: f32) -> Vec<f32> {
         let mut out = vec![0.0; logits.len()];
-        log_softmax(Shape::new(1, logits.len() as u32), temperature, logits, &mut out).unwrap();
+        log_softmax(Shape::new(1, logits.len() as u32), temperature, logits, &mut out).expect("a shape that fits");
         out
     }
 

@@ -122,13 +122,13 @@ impl Gpu {
         Ok(Self { device, queue, info: adapter.get_info(), failure, pipelines })
     }
 
-    /// Compiles every variant that the device can run, with workgroups of `lanes` invocations, and returns how many there
-    /// are: a check of the driver's compiler.
+    /// Compiles every variant that the device can run, with workgroups of `lanes` invocations and with bounds checks if
+    /// `checked`, and returns how many there are: a check of the driver's compiler.
     ///
     /// # Errors
     /// [`Error::Device`] with the first failure.
-    pub fn compile_all(&self, lanes: u32) -> Result<usize> {
-        let count = self.pipelines.compile_all(&Caps::of(&self.device), lanes);
+    pub fn compile_all(&self, lanes: u32, checked: bool) -> Result<usize> {
+        let count = self.pipelines.compile_all(&Caps::of(&self.device), lanes, checked);
         self.check()?;
         Ok(count)
     }

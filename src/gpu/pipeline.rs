@@ -48,7 +48,7 @@ impl Pipelines {
     }
 
     /// Compiles every variant of every shader and returns how many there are.
-    pub fn compile_all(&self, caps: &Caps, lanes: u32) -> usize {
+    pub fn compile_all(&self, caps: &Caps, lanes: u32, checked: bool) -> usize {
         let mut count = 0;
         for shader in Shader::all() {
             if shader.needs_subgroups() && !caps.subgroups {
@@ -56,11 +56,9 @@ impl Pipelines {
             }
             for &entry_point in shader.entry_points() {
                 for switches in Switches::subsets(shader.switches()) {
-                    for checked in [false, true] {
-                        let min_subgroup_size = caps.min_subgroup_size;
-                        self.get(Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked });
-                        count += 1;
-                    }
+                    let min_subgroup_size = caps.min_subgroup_size;
+                    self.get(Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked });
+                    count += 1;
                 }
             }
         }

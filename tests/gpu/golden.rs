@@ -1,13 +1,19 @@
 use crate::common::assert_close;
 use crate::common::golden::{GoldenCase, GoldenLoss, for_each_golden_case};
+use logloss::gpu::{Evaluator, Tuning};
 use logloss::{Evaluation, Gradient, Request};
 
 fn evaluate(case: &GoldenCase, request: Request) -> Evaluation {
+    evaluate_with(case, request, Tuning::default())
+}
+
+fn evaluate_with(case: &GoldenCase, request: Request, tuning: Tuning) -> Evaluation {
     let gpu = crate::gpu();
     match &case.loss {
-        GoldenLoss::CrossEntropy(loss) => gpu.evaluate(loss, request, &case.batch()),
-        GoldenLoss::Nll(loss) => gpu.evaluate(loss, request, &case.batch()),
+        GoldenLoss::CrossEntropy(loss) => Evaluator::with_tuning(gpu, loss, request, tuning),
+        GoldenLoss::Nll(loss) => Evaluator::with_tuning(gpu, loss, request, tuning),
     }
+    .and_then(|mut evaluator| evaluator.evaluate(&case.batch()))
     .unwrap_or_else(|e| panic!("{}: {e}", case.name))
 }
 
@@ -25,4 +31,20 @@ fn every_case_forward_and_gradient() {
             },
         );
     }
+}
+
+#[test]
+fn bounds_checks_change_no_bit() {
+    let request = Request { gradient: Gradient::Separate, details: true };
+    for_each_golden_case(
+        |name| name.starts_with("cross_entropy-weight") || name.starts_with("nll"),
+        |case| {
+            let tuned = |checked| evaluate_with(case, request, Tuning { checked, ..Tuning::default() });
+            let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let (with, without) = (tuned(true), tuned(false));
+            assert_eq!(bits(&with.losses), bits(&without.losses), "{}", case.name);
+            assert_eq!(bits(&with.gradient), bits(&without.gradient), "{}", case.name);
+            assert_eq!(with.details, without.details, "{}", case.name);
+        },
+    );
 }
