@@ -126,7 +126,8 @@ pub enum Error {
 
     /// No adapter matched.
     #[error(
-        "no GPU adapter found ({detail}); install a Vulkan driver (Mesa's lavapipe is a software one) or compute on the CPU"
+        "no GPU adapter found ({detail}); choose one that is listed, install a Vulkan driver (Mesa's lavapipe is a software one), \
+         or compute on the CPU"
     )]
     NoAdapter {
         /// What was looked for.

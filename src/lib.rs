@@ -70,6 +70,7 @@ pub mod error;
 pub mod gpu;
 pub mod layout;
 pub mod loss;
+mod reduction;
 pub mod reference;
 pub mod summary;
 pub mod totals;
@@ -77,6 +78,12 @@ pub mod totals;
 pub use batch::Batch;
 pub use error::{Error, Result};
 pub use layout::Shape;
-pub use loss::{CrossEntropy, Nll, Reduction};
+pub use loss::{CrossEntropy, Nll};
+pub use reduction::{MAX_IGNORE_INDICES, Reduction};
 pub use summary::{ABSENT, Details, Evaluation, Gradient, Request, Summary};
 pub use wgpu;
+
+/// The example of the README is compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

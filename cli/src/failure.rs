@@ -67,7 +67,10 @@ impl From<anyhow::Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::InvalidOption { .. } => Self::Usage(error.to_string()),
+            // The library names its own field; the user gave an option.
+            Error::InvalidOption { option, value, domain } => {
+                Self::Usage(format!("--{} is {value}, but it must be {domain}", option.replace('_', "-")))
+            }
             Error::BadTarget { .. } | Error::LengthMismatch { .. } => Self::Data(error.into()),
             _ => Self::Device(error.to_string()),
         }

@@ -14,7 +14,7 @@ use super::switch::Switch;
 use super::tensors::{Inputs, Outputs, Tensors, UNCUT};
 use super::vector::{Cuts, Folding, part_or_absent};
 use super::window::{Tensor, Window};
-use crate::loss::Reduction;
+use crate::reduction::Reduction;
 use crate::summary::{Details, Gradient, Request};
 use crate::{Result, Shape};
 

@@ -1,6 +1,6 @@
 //! The uniform block of `shaders/params.wgsl`, field by field.
 
-use crate::loss::{MAX_IGNORE_INDICES, Reduction};
+use crate::reduction::{MAX_IGNORE_INDICES, Reduction};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

@@ -3,7 +3,7 @@
 use super::shader::RowFragment;
 use super::switch::Switches;
 use crate::Result;
-use crate::loss::Reduction;
+use crate::reduction::Reduction;
 
 /// A loss of rows of logits against one class index each, with a shader fragment of its own.
 ///

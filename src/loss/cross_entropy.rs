@@ -1,9 +1,9 @@
 //! Categorical cross-entropy against class indices.
 
-use super::{Reduction, invalid, validate_ignore_index};
 use crate::Result;
 use crate::gpu::program::{Program, RowLoss, sealed};
 use crate::gpu::{RowFragment, Switch, Switches};
+use crate::reduction::{Reduction, invalid, validate_ignore_index};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
 ///
@@ -23,7 +23,7 @@ use crate::gpu::{RowFragment, Switch, Switches};
 pub struct CrossEntropy {
     /// How row losses become one number.
     pub reduction: Reduction,
-    /// Rows with one of these targets are left out; at most [`MAX_IGNORE_INDICES`](super::MAX_IGNORE_INDICES). Default: none.
+    /// Rows with one of these targets are left out; at most [`MAX_IGNORE_INDICES`](crate::MAX_IGNORE_INDICES). Default: none.
     pub ignore_index: Vec<i32>,
     /// Share `e` of the target distribution that is spread evenly over the classes, in [0, 1].
     pub label_smoothing: f32,

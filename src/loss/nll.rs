@@ -1,9 +1,9 @@
 //! Negative log-likelihood from log-probabilities.
 
-use super::{Reduction, validate_ignore_index};
 use crate::Result;
 use crate::gpu::program::{Program, RowLoss, sealed};
 use crate::gpu::{RowFragment, Switches};
+use crate::reduction::{Reduction, validate_ignore_index};
 
 /// Negative log-likelihood of class indices, from log-probabilities, in nats.
 ///
@@ -20,7 +20,7 @@ use crate::gpu::{RowFragment, Switches};
 pub struct Nll {
     /// How row losses become one number.
     pub reduction: Reduction,
-    /// Rows with one of these targets are left out; at most [`MAX_IGNORE_INDICES`](super::MAX_IGNORE_INDICES). Default: none.
+    /// Rows with one of these targets are left out; at most [`MAX_IGNORE_INDICES`](crate::MAX_IGNORE_INDICES). Default: none.
     pub ignore_index: Vec<i32>,
 }
 

@@ -1,0 +1,45 @@
+//! How row losses become one number, and the checks that every loss's options share.
+
+use crate::{Error, Result};
+
+/// How per-row losses become one number. The gradient is that of the reduced loss.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Reduction {
+    /// One loss a row; the gradient is that of their sum.
+    None,
+    /// Sum of the row losses.
+    Sum,
+    /// Sum of the row losses over the sum of the weights of the rows that count, as in PyTorch. NaN when that sum is 0
+    /// (every row ignored, an empty batch), with a gradient of zeros.
+    #[default]
+    Mean,
+    /// As [`Mean`](Self::Mean), but 0 instead of NaN when nothing counts, as in Keras and Liger.
+    MeanOrZero,
+    /// Sum of the row losses over the caller's own denominator, for gradient accumulation and sharded batches.
+    MeanOver(f32),
+}
+
+impl Reduction {
+    pub(crate) fn validate(self) -> Result<()> {
+        match self {
+            Self::MeanOver(d) if !(d.is_finite() && d > 0.0) => {
+                Err(invalid("reduction (the denominator of MeanOver)", d, "finite and greater than 0"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Largest number of ignore indices: they travel in a uniform block.
+pub const MAX_IGNORE_INDICES: usize = 16;
+
+pub(crate) fn validate_ignore_index(list: &[i32]) -> Result<()> {
+    if list.len() > MAX_IGNORE_INDICES {
+        return Err(invalid("the length of ignore_index", list.len(), "at most 16"));
+    }
+    Ok(())
+}
+
+pub(crate) fn invalid(option: &'static str, value: impl ToString, domain: &'static str) -> Error {
+    Error::InvalidOption { option, value: value.to_string(), domain }
+}
