@@ -1,8 +1,7 @@
 //! How near the kernels come to the memory's speed.
 //!
-//! Every measurement of a kernel is paired with a plain copy of the same logits on the same device, taken right before it, so
-//! that a drifting machine moves both. Prints the median time, the bytes that the pass must move, GB/s, and the share of
-//! the copy's GB/s:
+//! Rounds of a plain copy and of every pass over the same logits, in turn, so that a drifting machine moves all of them. Prints
+//! the median time, the bytes that the pass must move, GB/s, and the share of the copy's GB/s:
 //!
 //! ```text
 //! cargo bench --bench bandwidth
@@ -10,7 +9,6 @@
 //!
 //! `LOGLOSS_ADAPTER` picks an adapter by name; `LOGLOSS_SHAPES=rows x classes,...` replaces the shapes.
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
@@ -20,6 +18,9 @@ use logloss::{CrossEntropy, Gradient, Request, Shape, Summary};
 
 mod copy;
 use copy::Copy;
+
+/// Rounds that are measured, after one that is not.
+const ROUNDS: usize = 10;
 
 const SHAPES: [Shape; 3] = [Shape::new(65536, 1000), Shape::new(8192, 32000), Shape::new(2048, 128_256)];
 
@@ -173,13 +174,35 @@ impl<'g> Subject<'g> {
     }
 }
 
-/// Pairs of (pass, copy) times.
-#[derive(Default)]
-struct Pairs(Vec<(Duration, Duration)>);
+/// Times of the copy and of every pass, taken in turn: a round may be slow as a whole, but not one pass alone.
+struct Rounds {
+    copy: Vec<Duration>,
+    passes: [Vec<Duration>; Pass::ALL.len()],
+}
 
-impl Pairs {
-    fn median(&self, of: impl Fn(&(Duration, Duration)) -> f64) -> f64 {
-        let mut values: Vec<f64> = self.0.iter().map(of).collect();
+impl Rounds {
+    fn measure(subject: &Subject<'_>, count: usize) -> Self {
+        let mut rounds = Self { copy: Vec::new(), passes: Pass::ALL.map(|_| Vec::new()) };
+        for round in 0..=count {
+            let copy = subject.time_copy();
+            let times = Pass::ALL.map(|pass| subject.time_pass(pass));
+            // The first round compiles and touches fresh memory.
+            if round > 0 {
+                rounds.copy.push(copy);
+                rounds.passes.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
+            }
+        }
+        rounds
+    }
+
+    fn times(&self, pass: Pass) -> &[Duration] {
+        &self.passes[pass as usize]
+    }
+
+    /// Median over the rounds of a figure of a pass's time and the copy's, in seconds.
+    fn median(&self, pass: Pass, figure: impl Fn(f64, f64) -> f64) -> f64 {
+        let pairs = self.times(pass).iter().zip(&self.copy);
+        let mut values: Vec<f64> = pairs.map(|(time, copy)| figure(time.as_secs_f64(), copy.as_secs_f64())).collect();
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     }
@@ -205,56 +228,47 @@ fn main() {
     let mut table = Vec::new();
     for shape in shapes() {
         let subject = Subject::new(&gpu, shape);
+        let rounds = Rounds::measure(&subject, ROUNDS);
         let mut group = criterion.benchmark_group("cross_entropy");
-        group.sample_size(10).sampling_mode(SamplingMode::Flat);
-        group.warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_millis(1));
+        group.sample_size(ROUNDS).sampling_mode(SamplingMode::Flat);
+        group.warm_up_time(Duration::from_nanos(1)).measurement_time(Duration::from_nanos(1));
         for pass in Pass::ALL {
-            let pairs = RefCell::new(Pairs::default());
+            // Criterion's statistics are of the same rounds: it asks for one run to warm up and then for one a sample.
+            let mut taken = rounds.times(pass).iter().copied().cycle();
             group.throughput(Throughput::Bytes(pass.bytes(shape)));
             let id = BenchmarkId::new(pass.name(), format!("{}x{}", shape.rows, shape.classes));
-            // The first run compiles and touches fresh memory.
-            subject.time_copy();
-            subject.time_pass(pass);
             group.bench_function(id, |bencher| {
-                bencher.iter_custom(|iterations| {
-                    (0..iterations)
-                        .map(|_| {
-                            let copy = subject.time_copy();
-                            let time = subject.time_pass(pass);
-                            pairs.borrow_mut().0.push((time, copy));
-                            time
-                        })
-                        .sum()
-                });
+                bencher.iter_custom(|iterations| (0..iterations).filter_map(|_| taken.next()).sum());
             });
-            table.push((shape, pass, pairs.into_inner()));
         }
         group.finish();
+        table.push((shape, rounds));
     }
     criterion.final_summary();
     gpu.check().unwrap_or_else(|e| panic!("{e}"));
     print_table(&gpu, &table);
 }
 
-fn print_table(gpu: &Gpu, table: &[(Shape, Pass, Pairs)]) {
+fn print_table(gpu: &Gpu, table: &[(Shape, Rounds)]) {
     println!("\n{} ({:?}, {}), float32", gpu.info.name, gpu.info.backend, gpu.info.driver_info);
     println!(
         "{:>16}  {:<34} {:>10} {:>8} {:>8} {:>10} {:>8}",
         "rows x classes", "pass", "median ms", "MB", "GB/s", "copy GB/s", "share"
     );
-    for (shape, pass, pairs) in table {
-        let bytes = pass.bytes(*shape) as f64;
+    for (shape, rounds) in table {
         let copied = 8.0 * shape.elements() as f64;
-        let share = pairs.median(|(time, copy)| bytes / time.as_secs_f64() / (copied / copy.as_secs_f64()));
-        println!(
-            "{:>16}  {:<34} {:>10.2} {:>8.0} {:>8.2} {:>10.2} {:>7.1}%",
-            format!("{} x {}", shape.rows, shape.classes),
-            pass.name(),
-            1e3 * pairs.median(|(time, _)| time.as_secs_f64()),
-            1e-6 * bytes,
-            1e-9 * pairs.median(|(time, _)| bytes / time.as_secs_f64()),
-            1e-9 * pairs.median(|(_, copy)| copied / copy.as_secs_f64()),
-            100.0 * share,
-        );
+        for pass in Pass::ALL {
+            let bytes = pass.bytes(*shape) as f64;
+            println!(
+                "{:>16}  {:<34} {:>10.2} {:>8.0} {:>8.2} {:>10.2} {:>7.1}%",
+                format!("{} x {}", shape.rows, shape.classes),
+                pass.name(),
+                1e3 * rounds.median(pass, |time, _| time),
+                1e-6 * bytes,
+                1e-9 * rounds.median(pass, |time, _| bytes / time),
+                1e-9 * rounds.median(pass, |_, copy| copied / copy),
+                100.0 * rounds.median(pass, |time, copy| bytes / time / (copied / copy)),
+            );
+        }
     }
 }
