@@ -18,6 +18,15 @@ use crate::reduction::Reduction;
 use crate::summary::{Details, Gradient, Request};
 use crate::{Result, Shape};
 
+/// What the dispatches of one call have in common.
+struct Call<'r, 'a> {
+    plan: &'r Plan,
+    params: Params,
+    tensors: &'r Tensors<'a>,
+    losses: &'r Tensor<'a>,
+    scratch: &'a Scratch,
+}
+
 /// A loss over rows of logits, compiled for one device.
 ///
 /// Make it once, then [`encode`](Self::encode) it into any number of command encoders. It never submits and never blocks.
@@ -139,11 +148,12 @@ impl Kernel {
             bindings: vec![(1, whole(survey)), (3, whole(&scratch.status))],
             workgroups: 1,
         });
+        let call = Call { plan: &plan, params, tensors: &tensors, losses: &losses, scratch: &scratch };
         for window in &plan.windows {
-            recorder.push(self.rows(&plan, *window, false, params, &tensors, &losses, &scratch));
+            recorder.push(self.rows(&call, *window, false));
         }
         if let Some(window) = plan.tail {
-            recorder.push(self.rows(&plan, window, true, params, &tensors, &losses, &scratch));
+            recorder.push(self.rows(&call, window, true));
         }
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
         let sum = folding.sum(&cuts, &losses);
@@ -194,17 +204,8 @@ impl Kernel {
     }
 
     /// The dispatch over one window of rows.
-    #[expect(clippy::too_many_arguments, reason = "one dispatch, everything it binds")]
-    fn rows<'a>(
-        &self,
-        plan: &Plan,
-        window: Window,
-        tail: bool,
-        params: Params,
-        tensors: &Tensors<'a>,
-        losses: &Tensor<'a>,
-        scratch: &'a Scratch,
-    ) -> Step<'a> {
+    fn rows<'a>(&self, call: &Call<'_, 'a>, window: Window, tail: bool) -> Step<'a> {
+        let Call { plan, params, tensors, losses, scratch } = *call;
         let alignment = self.context.alignment();
         let logits = tensors.logits.part(window, alignment);
         let losses = losses.part(window, alignment);
