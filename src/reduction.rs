@@ -22,9 +22,11 @@ pub enum Reduction {
 impl Reduction {
     pub(crate) fn validate(self) -> Result<()> {
         match self {
-            Self::MeanOver(d) if !(d.is_finite() && d > 0.0) => {
-                Err(invalid("reduction (the denominator of MeanOver)", d, "finite and greater than 0"))
-            }
+            Self::MeanOver(d) if !(d.is_finite() && d > 0.0) => Err(invalid(
+                "reduction",
+                format!("MeanOver({d})"),
+                "over a denominator that is finite and greater than 0",
+            )),
             _ => Ok(()),
         }
     }
@@ -35,7 +37,7 @@ pub const MAX_IGNORE_INDICES: usize = 16;
 
 pub(crate) fn validate_ignore_index(list: &[i32]) -> Result<()> {
     if list.len() > MAX_IGNORE_INDICES {
-        return Err(invalid("the length of ignore_index", list.len(), "at most 16"));
+        return Err(invalid("ignore_index", format!("a list of {}", list.len()), "a list of at most 16"));
     }
     Ok(())
 }

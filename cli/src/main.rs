@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             format_args!("error: internal failure ({panic}); please report it").to_string().replace('\n', " "),
         );
     }));
+    quiet_mesa();
     let arguments = Arguments::parse();
     let outcome = panic::catch_unwind(|| commands::run(arguments.command));
     match outcome {
@@ -52,5 +53,13 @@ fn main() -> ExitCode {
         }
         // The hook has said what happened.
         Err(_) => ExitCode::from(3),
+    }
+}
+
+/// Mesa's software driver complains about a missing XDG_RUNTIME_DIR on every start, in words that look like a failure of ours.
+fn quiet_mesa() {
+    if cfg!(unix) && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: this is the first thing that the program does, when it has no other thread that could read the environment.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", std::env::temp_dir()) };
     }
 }

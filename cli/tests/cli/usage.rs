@@ -12,12 +12,12 @@ fn wrong_command_lines() {
     let (out, input) = (files.path("o.npy"), x.display());
     let out = out.display();
     let table: &[(String, &[&str])] = &[
-        ("--label-smoothing 2".into(), &["label_smoothing", "2", "[0, 1]"]),
-        ("--label-smoothing -0.1".into(), &["label_smoothing", "-0.1"]),
-        ("--label-smoothing nan".into(), &["label_smoothing", "NaN"]),
-        ("--temperature 0".into(), &["temperature", "greater than 0"]),
-        ("--temperature inf".into(), &["temperature", "finite"]),
-        ("--z-loss -1".into(), &["z_loss"]),
+        ("--label-smoothing 2".into(), &["--label-smoothing", "2", "[0, 1]"]),
+        ("--label-smoothing -0.1".into(), &["--label-smoothing", "-0.1"]),
+        ("--label-smoothing nan".into(), &["--label-smoothing", "NaN"]),
+        ("--temperature 0".into(), &["--temperature", "greater than 0"]),
+        ("--temperature inf".into(), &["--temperature", "finite"]),
+        ("--z-loss -1".into(), &["--z-loss"]),
         ("--loss nll --label-smoothing 0.1".into(), &["--label-smoothing", "nll"]),
         ("--loss nll --temperature 1".into(), &["--temperature", "nll"]),
         ("--loss nll --z-loss 0".into(), &["--z-loss", "nll"]),
@@ -44,7 +44,7 @@ fn too_many_ignore_indices() {
     let files = Files::new();
     let (x, y) = (files.f32("x.npy", &[1, 2], &[0.0; 2]), files.i64("y.npy", &[1], &[0]));
     let many: String = (0..17).map(|i| format!(" --ignore-index {}", -i - 1)).collect();
-    Run::eval(&x, &y, &many).fails(2, &["ignore_index", "16"]);
+    Run::eval(&x, &y, &many).fails(2, &["--ignore-index", "16"]);
     let some = " --ignore-index -5 --ignore-index 0 --json --engine cpu";
     assert_eq!(Run::eval(&x, &y, some).json()["ignored"], 1);
 }
