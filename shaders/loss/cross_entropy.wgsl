@@ -116,7 +116,7 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     return conclude(row, highest.x, highest.y > 0.0, sums.x, sums.y, sums.z, order, lane.index == 0u);
 }
 
-// Every lane computes the same; the one that writes records it.
+// Every lane computes the same; one of them writes it down.
 fn conclude(
     row: Row, maximum: f32, has_nan: bool, sum: f32, deficit: f32, weight_rest: f32, order: vec2<u32>, writes: bool,
 ) -> Record {
@@ -126,7 +126,6 @@ fn conclude(
     // Nothing but -inf among the others leaves the sum at 0, or below the smallest normal where exp2(-inf) is not quite 0.
     let rest_empty = sum < 0.5;
     let target_infinite = has_class && is_infinite(x_t);
-    let target_lost = target_infinite && x_t < 0.0;
     let non_finite = has_nan || is_infinite(maximum)
         || (has_class && (is_nan(x_t) || (target_infinite && (x_t > 0.0 || rest_empty))))
         || (!has_class && rest_empty);
