@@ -4,7 +4,7 @@
 //     -log p_t = softplus(z),  1 - p_t = sigmoid(z),  p_c = e^(x_c - max) / sum * sigmoid(z)  for c != t,
 // and nothing subtracts two nearly equal numbers: an offset of 1e6 or a confident row loses no digits.
 //
-// Needs: row/max_sum, row/order, row/target, row/result, math. Provides: the loss of the row schedules.
+// Needs: row/max_sum, row/order, row/labelled, row/result, math. Provides: the loss of the row schedules.
 
 const READS_ROW = true;
 override SMOOTHING: bool = false;  // label smoothing: one more sum, linear in the logits
@@ -14,21 +14,6 @@ fn exponent_scale() -> f32 { return params.options[0].x; }       // log2(e) / te
 fn inverse_temperature() -> f32 { return params.options[0].y; }
 fn smoothing() -> f32 { return params.options[0].z; }
 fn z_loss() -> f32 { return params.options[0].w; }
-
-struct Row {
-    index: u32,
-    label: Target,
-    logit: f32,  // of the target
-}
-
-fn row_begin(index: u32, first_element: u32) -> Row {
-    let label = row_target(index);
-    // Without a target class any logit will do: its value is not used.
-    return Row(index, label, load_logit(first_element + select(0u, label.class_id, label.class_id != NO_CLASS)));
-}
-
-// The class that the statistics leave out.
-fn excluded_class(row: Row) -> u32 { return row.label.class_id; }
 
 struct Partial {
     rest: MaxSum,
@@ -94,9 +79,6 @@ struct Record {
     at_target: f32,
     class_id: u32,
 }
-const GRADIENT = 0u;
-const ZERO = 1u;
-const NOT_A_NUMBER = 2u;
 
 fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     let has_nan = select(0.0, 1.0, max_sum_has_nan(mine.rest));

@@ -2,23 +2,10 @@
 //
 // Only the target's logit matters; the rest of the row is read for the details alone.
 //
-// Needs: row/order, row/target, row/result, math. Provides: the loss of the row schedules.
+// Needs: row/order, row/labelled, row/result, math. Provides: the loss of the row schedules.
 
 override DETAILS: bool = false;  // target log-probability, argmax and rank; the log-partition is 0
 override READS_ROW: bool = DETAILS;
-
-struct Row {
-    index: u32,
-    label: Target,
-    logit: f32,  // of the target
-}
-
-fn row_begin(index: u32, first_element: u32) -> Row {
-    let label = row_target(index);
-    return Row(index, label, load_logit(first_element + select(0u, label.class_id, label.class_id != NO_CLASS)));
-}
-
-fn excluded_class(row: Row) -> u32 { return row.label.class_id; }
 
 struct Partial {
     order: Order,
@@ -36,9 +23,6 @@ struct Record {
     at_target: f32,
     class_id: u32,
 }
-const GRADIENT = 0u;
-const ZERO = 1u;
-const NOT_A_NUMBER = 2u;
 
 fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     let t = row.label;

@@ -44,12 +44,13 @@ impl RowFragment {
 
     fn fragments(self) -> &'static [Fragment] {
         const TARGET: Fragment = fragment!("row/target.wgsl");
+        const LABELLED: Fragment = fragment!("row/labelled.wgsl");
         const RESULT: Fragment = fragment!("row/result.wgsl");
         const ORDER: Fragment = fragment!("row/order.wgsl");
         const MAX_SUM: Fragment = fragment!("row/max_sum.wgsl");
         match self {
-            Self::CrossEntropy => &[TARGET, RESULT, ORDER, MAX_SUM, fragment!("loss/cross_entropy.wgsl")],
-            Self::Nll => &[TARGET, RESULT, ORDER, fragment!("loss/nll.wgsl")],
+            Self::CrossEntropy => &[TARGET, LABELLED, RESULT, ORDER, MAX_SUM, fragment!("loss/cross_entropy.wgsl")],
+            Self::Nll => &[TARGET, LABELLED, RESULT, ORDER, fragment!("loss/nll.wgsl")],
             Self::Softmax => &[MAX_SUM, fragment!("pass/softmax.wgsl")],
         }
     }
