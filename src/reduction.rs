@@ -42,6 +42,14 @@ pub(crate) fn validate_ignore_index(list: &[i32]) -> Result<()> {
     Ok(())
 }
 
+/// Fails for a temperature that logits cannot be divided by.
+pub(crate) fn validate_temperature(temperature: f32) -> Result<()> {
+    if temperature.is_finite() && temperature > 0.0 {
+        return Ok(());
+    }
+    Err(invalid("temperature", temperature, "finite and greater than 0"))
+}
+
 pub(crate) fn invalid(option: &'static str, value: impl ToString, domain: &'static str) -> Error {
     Error::InvalidOption { option, value: value.to_string(), domain }
 }

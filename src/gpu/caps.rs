@@ -43,4 +43,9 @@ impl Caps {
             uniform_alignment: limits.min_uniform_buffer_offset_alignment,
         }
     }
+
+    /// Bytes that a tensor's offset in its buffer is a multiple of: the device's rule, and a chunk of logits.
+    pub(crate) fn alignment(&self) -> u32 {
+        self.storage_alignment.max(16)
+    }
 }

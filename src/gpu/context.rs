@@ -31,14 +31,14 @@ impl Context {
         Ok(Self { device, caps, tuning, pipelines })
     }
 
-    /// Bytes that a storage binding's offset is a multiple of: the device's rule, and a chunk of logits.
+    /// Bytes that a tensor's offset in its buffer is a multiple of.
     pub fn alignment(&self) -> u32 {
-        self.caps.storage_alignment.max(16)
+        self.caps.alignment()
     }
 
     /// Largest storage binding in bytes.
     pub fn max_binding(&self) -> u64 {
-        self.tuning.max_binding.map_or(self.caps.max_binding, |b| b.min(self.caps.max_binding))
+        self.tuning.max_binding(&self.caps)
     }
 
     /// Largest dimension of a dispatch in workgroups.

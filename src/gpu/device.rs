@@ -159,10 +159,7 @@ impl Gpu {
     /// [`Error::Device`] if the device fails meanwhile, and what [`Summary::check`] says.
     pub fn read_summary(&self, buffer: &wgpu::Buffer, shape: Shape) -> Result<Summary> {
         let bytes = self.read_back(&[(buffer, size_of::<Summary>() as u64)])?;
-        let summary = Summary::from_bytes(bytes.first().map_or(&[], Vec::as_slice));
-        let summary = summary.ok_or_else(|| Error::Device("a read back came back short".into()))?;
-        summary.check(shape)?;
-        Ok(summary)
+        checked_summary(bytes.first(), shape)
     }
 
     /// The first bytes of several buffers, read to the host. Submits, and blocks until the queue has finished.
@@ -213,6 +210,14 @@ impl Gpu {
         self.check()?;
         Ok(bytes)
     }
+}
+
+/// The summary that was read back, without a bad target.
+pub(super) fn checked_summary(bytes: Option<&Vec<u8>>, shape: Shape) -> Result<Summary> {
+    let summary = bytes.and_then(|bytes| Summary::from_bytes(bytes));
+    let summary = summary.ok_or_else(|| Error::Device("a read back came back short".into()))?;
+    summary.check(shape)?;
+    Ok(summary)
 }
 
 fn describe(error: &wgpu::Error) -> String {

@@ -2,7 +2,7 @@
 
 use bytemuck::Pod;
 
-use super::device::Gpu;
+use super::device::{Gpu, checked_summary};
 use super::kernel::Kernel;
 use super::plan::Tuning;
 use super::program::RowLoss;
@@ -126,8 +126,7 @@ impl<'g> Evaluator<'g> {
             Gradient::InPlace => ranges.push((inputs.logits.buffer, 4 * elements)),
         }
         let mut bytes = gpu.read_back(&ranges)?.into_iter();
-        let summary: Summary = collect(bytes.next()).first().copied().unwrap_or(bytemuck::Zeroable::zeroed());
-        summary.check(shape)?;
+        let summary = checked_summary(bytes.next().as_ref(), shape)?;
         Ok(Evaluation {
             summary,
             losses: collect(bytes.next()),

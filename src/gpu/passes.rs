@@ -18,7 +18,8 @@ use super::switch::{Switch, Switches};
 use super::tensors::{UNCUT, check, distinct};
 use super::vector::{Cuts, Folding};
 use super::window;
-use crate::{Error, Result, Shape};
+use crate::reduction::validate_temperature;
+use crate::{Result, Shape};
 
 /// Softmax over the classes of each row, or its logarithm:
 ///
@@ -38,7 +39,7 @@ impl Softmax {
     /// Compiles softmax for `device`.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for a temperature that is not finite and positive; [`Error::Unsupported`] if the device
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a temperature that is not finite and positive; [`Error::Unsupported`](crate::Error::Unsupported) if the device
     /// lacks a limit or a forced variant.
     pub fn new(device: &wgpu::Device, temperature: f32, tuning: Tuning) -> Result<Self> {
         Self::compile(device, false, temperature, tuning)
@@ -53,13 +54,7 @@ impl Softmax {
     }
 
     fn compile(device: &wgpu::Device, logarithm: bool, temperature: f32, tuning: Tuning) -> Result<Self> {
-        if !(temperature.is_finite() && temperature > 0.0) {
-            return Err(Error::InvalidOption {
-                option: "temperature",
-                value: temperature.to_string(),
-                domain: "finite and greater than 0",
-            });
-        }
+        validate_temperature(temperature)?;
         let context = Context::new(Arc::new(Pipelines::new(device)), tuning)?;
         plan(Shape::new(4, 4), 4, &context.caps, tuning)?;
         Ok(Self { context, temperature, logarithm })
@@ -132,7 +127,7 @@ impl Gather {
     /// Compiles the gather for `device`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the device lacks a limit.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit.
     pub fn new(device: &wgpu::Device) -> Result<Self> {
         let context = Context::new(Arc::new(Pipelines::new(device)), Tuning::default())?;
         let scratch = Scratch::new(&context, 0, 0)?;
@@ -196,7 +191,7 @@ impl Sum {
     /// Compiles the sum for `device`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the device lacks a limit.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit.
     pub fn new(device: &wgpu::Device) -> Result<Self> {
         Self::compile(device, false)
     }

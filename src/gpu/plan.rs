@@ -20,6 +20,13 @@ pub struct Tuning {
     pub checked: bool,
 }
 
+impl Tuning {
+    /// Largest storage binding in bytes.
+    pub(crate) fn max_binding(&self, caps: &Caps) -> u64 {
+        self.max_binding.map_or(caps.max_binding, |forced| forced.min(caps.max_binding))
+    }
+}
+
 /// How a batch is computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -60,11 +67,11 @@ pub fn plan(shape: Shape, vector_bytes: u64, caps: &Caps, tuning: Tuning) -> Res
     let lanes = lanes(shape, caps, tuning)?;
     let reduce = reduce(caps, tuning)?;
     let group_rows = CHUNK / gcd(shape.classes, CHUNK);
-    let max_binding = tuning.max_binding.map_or(caps.max_binding, |b| b.min(caps.max_binding));
+    let max_binding = tuning.max_binding(caps);
     let tail_rows = shape.rows % group_rows;
     let whole = shape.rows - tail_rows;
     let row_bytes = (4 * u64::from(shape.classes)).max(vector_bytes);
-    let cut = |rows, steps: &[u32]| window::cut(rows, steps, row_bytes, max_binding, caps.storage_alignment);
+    let cut = |rows, steps: &[u32]| window::cut(rows, steps, row_bytes, max_binding, caps.alignment());
     let tail = cut(tail_rows, &[tail_rows])?;
     Ok(Plan {
         lanes,

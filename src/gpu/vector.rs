@@ -1,12 +1,9 @@
 //! Folding vectors of one entry a row in a fixed tree: the survey of the targets, and the sum of the losses.
 
-use std::sync::Arc;
-
 use wgpu::BufferBinding;
 
 use super::context::Context;
 use super::params::Params;
-use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::recorder::{Recorder, Step};
 use super::scratch::{BLOCK, Scratch, whole};
@@ -53,13 +50,13 @@ impl<'a> Folding<'_, 'a> {
             });
             blocks += blocks_of(window);
         }
-        let pipeline = self.context.pass(self.plan, shader, "survey_partials");
-        self.fold(&pipeline, blocks, into, spare)
+        self.fold(shader, "survey_partials", blocks, into, spare)
     }
 
     /// Sums a vector; the result is in the first entry of the returned buffer.
     pub fn sum(&mut self, cuts: &Cuts, vector: &Tensor<'a>) -> &'a wgpu::Buffer {
-        let pipeline = self.context.pass(self.plan, Shader::Sum { reduce: self.plan.reduce }, "sum_blocks");
+        let shader = Shader::Sum { reduce: self.plan.reduce };
+        let pipeline = self.context.pass(self.plan, shader, "sum_blocks");
         let [into, spare] = &self.scratch.sums;
         let mut blocks = 0;
         for &window in &cuts.windows {
@@ -77,13 +74,14 @@ impl<'a> Folding<'_, 'a> {
             });
             blocks += blocks_of(window);
         }
-        self.fold(&pipeline, blocks, into, spare)
+        self.fold(shader, "sum_blocks", blocks, into, spare)
     }
 
     /// Folds `count` partials in `from` until one is left, going back and forth between two buffers.
     fn fold(
         &mut self,
-        pipeline: &Arc<Pipeline>,
+        shader: Shader,
+        entry_point: &'static str,
         mut count: u32,
         mut from: &'a wgpu::Buffer,
         mut to: &'a wgpu::Buffer,
@@ -92,7 +90,7 @@ impl<'a> Folding<'_, 'a> {
         while count != 1 {
             let blocks = count.div_ceil(BLOCK).max(1);
             self.recorder.push(Step {
-                pipeline: pipeline.clone(),
+                pipeline: self.context.pass(self.plan, shader, entry_point),
                 params: Params { count, first_element: 0, partial_base: 0, ..self.params },
                 bindings: vec![(shader::INPUT, whole(from)), (shader::OUTPUT, whole(to))],
                 workgroups: blocks,

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::gpu::program::{Program, RowLoss, sealed};
 use crate::gpu::{RowFragment, Switch, Switches};
-use crate::reduction::{Reduction, invalid, validate_ignore_index};
+use crate::reduction::{Reduction, invalid, validate_ignore_index, validate_temperature};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
 ///
@@ -56,9 +56,7 @@ impl CrossEntropy {
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return Err(invalid("label_smoothing", self.label_smoothing, "in [0, 1]"));
         }
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            return Err(invalid("temperature", self.temperature, "finite and greater than 0"));
-        }
+        validate_temperature(self.temperature)?;
         if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
             return Err(invalid("z_loss", self.z_loss, "finite and at least 0"));
         }
