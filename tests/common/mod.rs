@@ -1,7 +1,8 @@
-//! What the test suites share: golden cases and comparison.
+//! What the test suites share: golden cases, random numbers and comparison.
 #![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
 
 pub mod golden;
+pub mod random;
 
 /// Asserts that every element of `got` is within `max(absolute, relative * |want|)` of `want`. NaN equals NaN, and an
 /// infinity equals itself. The message names the element that is furthest beyond its tolerance.

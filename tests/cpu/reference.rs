@@ -1,6 +1,7 @@
 //! Every field of an evaluation against the float64 reference, over random batches with odd values.
 
-use crate::random::{IGNORED, LARGEST_WEIGHT, Random, Rows, loss, rows};
+use crate::common::random::Random;
+use crate::random::{IGNORED, LARGEST_WEIGHT, Rows, loss, rows};
 use crate::{ALL, Loss, assert_close, assert_same_bits};
 use logloss::{ABSENT, Batch, CrossEntropy, Error, Gradient, Nll, Reduction, Request, Shape, cpu};
 

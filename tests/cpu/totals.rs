@@ -1,6 +1,7 @@
 //! Totals of a stream: independent of the cuts to the bit, and equal to those of the whole batch.
 
-use crate::random::{Random, Rows, loss, rows};
+use crate::common::random::Random;
+use crate::random::{Rows, loss, rows};
 use crate::{ALL, Loss, assert_close, assert_same_bits};
 use logloss::totals::{Label, Labels, PairwiseSum, Survey, Totals, weight_sum};
 use logloss::{CrossEntropy, Error, Reduction, Request};

@@ -6,6 +6,7 @@ use logloss::{
 };
 
 use crate::common::assert_close;
+use crate::common::random::Random;
 
 #[derive(Debug, Clone)]
 pub enum Loss {
@@ -42,8 +43,8 @@ impl Case {
         Self {
             loss,
             shape,
-            logits: (0..shape.elements()).map(|_| random.between(-8.0, 8.0)).collect(),
-            targets: (0..rows).map(|_| random.below(classes) as i32).collect(),
+            logits: (0..shape.elements()).map(|_| random.uniform(-8.0, 8.0)).collect(),
+            targets: (0..rows).map(|_| random.below(classes as usize) as i32).collect(),
             class_weights: None,
             row_weights: None,
         }
@@ -52,8 +53,8 @@ impl Case {
     /// Class and row weights in [0.5, 2), and label smoothing where the loss has it.
     pub fn with_everything(mut self) -> Self {
         let mut random = Random(self.shape.elements());
-        self.class_weights = Some((0..self.shape.classes).map(|_| random.between(0.5, 2.0)).collect());
-        self.row_weights = Some((0..self.shape.rows).map(|_| random.between(0.5, 2.0)).collect());
+        self.class_weights = Some((0..self.shape.classes).map(|_| random.uniform(0.5, 2.0)).collect());
+        self.row_weights = Some((0..self.shape.rows).map(|_| random.uniform(0.5, 2.0)).collect());
         if let Loss::CrossEntropy(options) = &mut self.loss {
             options.label_smoothing = 0.1;
         }
@@ -169,24 +170,4 @@ pub fn bits(e: &Evaluation) -> (Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>) {
         bytemuck::cast_slice(&e.details).to_vec(),
         bytemuck::bytes_of(&e.summary).to_vec(),
     )
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-pub struct Random(pub u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn between(&mut self, low: f32, high: f32) -> f32 {
-        low + (high - low) * ((self.next() >> 40) as f32 / (1u32 << 24) as f32)
-    }
-
-    pub fn below(&mut self, n: u32) -> u32 {
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u32
-    }
 }

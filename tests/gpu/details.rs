@@ -3,7 +3,8 @@
 use logloss::gpu::Tuning;
 use logloss::{CrossEntropy, Nll, Reduction};
 
-use crate::case::{Case, IN_PLACE_WITH_DETAILS, Loss, Random, SEPARATE_WITH_DETAILS, plain, reductions};
+use crate::case::{Case, IN_PLACE_WITH_DETAILS, Loss, SEPARATE_WITH_DETAILS, plain, reductions};
+use crate::common::random::Random;
 
 /// Logits of three values only: nearly every row has ties, at the top and with the target.
 fn tied(loss: Loss, rows: u32, classes: u32) -> Case {
