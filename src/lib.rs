@@ -79,7 +79,7 @@ pub use batch::Batch;
 pub use error::{Error, Result};
 pub use layout::Shape;
 pub use loss::{CrossEntropy, Nll};
-pub use reduction::{MAX_IGNORE_INDICES, Reduction};
+pub use reduction::{ClassIndexLoss, MAX_IGNORE_INDICES, Reduction};
 pub use summary::{ABSENT, Details, Evaluation, Gradient, Request, Summary};
 pub use wgpu;
 

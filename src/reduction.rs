@@ -42,6 +42,27 @@ pub(crate) fn validate_ignore_index(list: &[i32]) -> Result<()> {
     Ok(())
 }
 
+/// A loss of rows against one class index each: the options that every engine needs, whatever the formula.
+///
+/// Sealed: `ARCHITECTURE.md` says how to add a loss.
+pub trait ClassIndexLoss: sealed::Sealed {
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] names the option, its value and its domain.
+    fn validate(&self) -> Result<()>;
+
+    /// How row losses become one number.
+    fn reduction(&self) -> Reduction;
+
+    /// Targets whose rows are left out.
+    fn ignore_index(&self) -> &[i32];
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
 /// Fails for a temperature that logits cannot be divided by.
 pub(crate) fn validate_temperature(temperature: f32) -> Result<()> {
     if temperature.is_finite() && temperature > 0.0 {

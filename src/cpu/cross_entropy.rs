@@ -10,17 +10,10 @@
 //! is float32, what is done once a row float64.
 
 use super::row::{Outcome, Row, weighted};
-use super::{Common, CpuLoss, lanes, sealed};
-use crate::{CrossEntropy, Result};
-
-impl sealed::Sealed for CrossEntropy {}
+use super::{CpuLoss, lanes};
+use crate::CrossEntropy;
 
 impl CpuLoss for CrossEntropy {
-    fn common(&self) -> Result<Common<'_>> {
-        self.validate()?;
-        Ok(Common { reduction: self.reduction, ignore_index: &self.ignore_index })
-    }
-
     fn row(&self, row: &Row<'_>, mut gradient: Option<&mut [f32]>) -> Option<Outcome> {
         let rest = Rest::new(row, self.temperature, gradient.as_deref_mut())?;
         let margin = Margin::new(&rest, row.logits[row.target], self.temperature)?;

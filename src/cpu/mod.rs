@@ -27,18 +27,15 @@ mod row;
 
 pub use log_softmax::log_softmax;
 
+use crate::reduction::ClassIndexLoss;
 use crate::totals::{self, Label, Labels, PairwiseSum, Survey};
-use crate::{ABSENT, Batch, Details, Evaluation, Gradient, Reduction, Request, Result, Summary};
+use crate::{ABSENT, Batch, Details, Evaluation, Gradient, Request, Result, Summary};
 use row::{ClassWeights, Outcome, Row};
 
 /// A loss of rows of logits against one class index each, with a float32 implementation.
 ///
-/// Sealed: a new loss is a file in `src/loss/`, and one in `src/cpu/` that implements this.
-pub trait CpuLoss: sealed::Sealed {
-    /// The options that the engine itself needs, once all options are checked.
-    #[doc(hidden)]
-    fn common(&self) -> Result<Common<'_>>;
-
+/// A new loss is a file in `src/loss/`, and one in `src/cpu/` that implements this.
+pub trait CpuLoss: ClassIndexLoss {
     /// Loss and details of a row that counts; none if it is not finite. Writes every element of `gradient`, shape (classes).
     #[doc(hidden)]
     fn row(&self, row: &Row<'_>, gradient: Option<&mut [f32]>) -> Option<Outcome>;
@@ -46,17 +43,6 @@ pub trait CpuLoss: sealed::Sealed {
     /// Log-partition of a row that does not count or is not finite.
     #[doc(hidden)]
     fn lse(&self, logits: &[f32]) -> f64;
-}
-
-/// Options that every loss has.
-#[derive(Debug, Clone, Copy)]
-pub struct Common<'a> {
-    reduction: Reduction,
-    ignore_index: &'a [i32],
-}
-
-mod sealed {
-    pub trait Sealed {}
 }
 
 /// Evaluates a batch on the calling thread.
@@ -68,9 +54,10 @@ mod sealed {
 /// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::LengthMismatch`](crate::Error::LengthMismatch) and
 /// [`Error::BadTarget`](crate::Error::BadTarget).
 pub fn evaluate(loss: &impl CpuLoss, request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
-    let Common { reduction, ignore_index } = loss.common()?;
+    loss.validate()?;
     batch.check_lengths()?;
-    let labels = Labels::of(batch, ignore_index);
+    let reduction = loss.reduction();
+    let labels = Labels::of(batch, loss.ignore_index());
     let mut survey = Survey::default();
     survey.push(&labels)?;
     let gradient_scale = totals::gradient_scale(reduction, survey.weight_sum());

@@ -1,20 +1,13 @@
 //! Negative log-likelihood from log-probabilities on the CPU.
 
+use super::CpuLoss;
 use super::row::{Outcome, Row, weighted};
-use super::{Common, CpuLoss, sealed};
-use crate::{Nll, Result};
-
-impl sealed::Sealed for Nll {}
+use crate::Nll;
 
 /// `loss = r * w_t * -x_t`, and its gradient is `-r * w_t` at the target and 0 elsewhere.
 ///
 /// Only `x_t` is read: -inf there is a loss of +inf, NaN or +inf is not finite.
 impl CpuLoss for Nll {
-    fn common(&self) -> Result<Common<'_>> {
-        self.validate()?;
-        Ok(Common { reduction: self.reduction, ignore_index: &self.ignore_index })
-    }
-
     fn row(&self, row: &Row<'_>, gradient: Option<&mut [f32]>) -> Option<Outcome> {
         let x_t = f64::from(row.logits[row.target]);
         if x_t.is_nan() || x_t == f64::INFINITY {

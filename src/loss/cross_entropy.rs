@@ -1,9 +1,9 @@
 //! Categorical cross-entropy against class indices.
 
 use crate::Result;
-use crate::gpu::program::{Program, RowLoss, sealed};
+use crate::gpu::program::{Program, RowLoss};
 use crate::gpu::{RowFragment, Switch, Switches};
-use crate::reduction::{Reduction, invalid, validate_ignore_index, validate_temperature};
+use crate::reduction::{ClassIndexLoss, Reduction, invalid, sealed, validate_ignore_index, validate_temperature};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
 ///
@@ -66,7 +66,7 @@ impl CrossEntropy {
 
 impl sealed::Sealed for CrossEntropy {}
 
-impl RowLoss for CrossEntropy {
+impl ClassIndexLoss for CrossEntropy {
     fn validate(&self) -> Result<()> {
         Self::validate(self)
     }
@@ -78,7 +78,9 @@ impl RowLoss for CrossEntropy {
     fn ignore_index(&self) -> &[i32] {
         &self.ignore_index
     }
+}
 
+impl RowLoss for CrossEntropy {
     fn program(&self) -> Program {
         let inverse_temperature = 1.0 / self.temperature;
         Program {

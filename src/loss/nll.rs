@@ -1,9 +1,9 @@
 //! Negative log-likelihood from log-probabilities.
 
 use crate::Result;
-use crate::gpu::program::{Program, RowLoss, sealed};
+use crate::gpu::program::{Program, RowLoss};
 use crate::gpu::{RowFragment, Switches};
-use crate::reduction::{Reduction, validate_ignore_index};
+use crate::reduction::{ClassIndexLoss, Reduction, sealed, validate_ignore_index};
 
 /// Negative log-likelihood of class indices, from log-probabilities, in nats.
 ///
@@ -37,7 +37,7 @@ impl Nll {
 
 impl sealed::Sealed for Nll {}
 
-impl RowLoss for Nll {
+impl ClassIndexLoss for Nll {
     fn validate(&self) -> Result<()> {
         Self::validate(self)
     }
@@ -49,7 +49,9 @@ impl RowLoss for Nll {
     fn ignore_index(&self) -> &[i32] {
         &self.ignore_index
     }
+}
 
+impl RowLoss for Nll {
     fn program(&self) -> Program {
         Program { row: RowFragment::Nll, switches: Switches::default(), options: [0.0; 8] }
     }
