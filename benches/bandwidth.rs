@@ -104,7 +104,9 @@ impl<'g> Subject<'g> {
             })
         };
         let loss = CrossEntropy::default();
-        let kernel = |gradient| Kernel::new(device, &loss, Request { gradient, details: false }).expect("a kernel");
+        let kernel = |gradient| {
+            Kernel::new(device, &loss, Request { gradient, details: false, ..Request::default() }).expect("a kernel")
+        };
         let tuning = Tuning::default();
         Self {
             gpu,

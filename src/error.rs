@@ -45,6 +45,43 @@ pub enum Error {
         count: u64,
     },
 
+    /// A value lies outside the domain of the loss.
+    #[error("{tensor} {value} of class {class} in row {row} is not {domain} ({count} such values); correct it")]
+    BadValue {
+        /// `input` or `target`.
+        tensor: &'static str,
+        /// Row of the first offending value, counted from 0.
+        row: u64,
+        /// Its class.
+        class: u64,
+        /// The value.
+        value: f32,
+        /// The values that are allowed.
+        domain: &'static str,
+        /// Number of offending values.
+        count: u64,
+    },
+
+    /// The targets are not of the kind that the loss compares with.
+    #[error("{loss} takes {takes}, but it was given {got}; convert them or choose another loss")]
+    WrongTargets {
+        /// Name of the loss.
+        loss: &'static str,
+        /// What it takes.
+        takes: &'static str,
+        /// What was given.
+        got: &'static str,
+    },
+
+    /// Weights that the loss has no use for.
+    #[error("{loss} takes no {name}; leave them out or choose another loss")]
+    UnusedWeights {
+        /// Name of the loss.
+        loss: &'static str,
+        /// Which weights.
+        name: &'static str,
+    },
+
     /// A buffer binding is too small for the shape.
     #[error("the {name} binding holds {got} bytes, but the shape needs {needed}; bind a larger buffer or range")]
     BindingTooSmall {

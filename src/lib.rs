@@ -64,8 +64,12 @@
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod any;
 pub mod batch;
+mod checks;
 pub mod cpu;
+pub mod definition;
+mod dtype;
 pub mod error;
 pub mod gpu;
 pub mod layout;
@@ -75,11 +79,19 @@ pub mod reference;
 pub mod summary;
 pub mod totals;
 
-pub use batch::Batch;
+pub use any::AnyLoss;
+pub use batch::{Batch, Logits, Targets};
+pub use definition::{Definition, Loss, Mean, Regions, TargetKind, Unit, Weights};
+pub use dtype::DType;
 pub use error::{Error, Result};
-pub use layout::Shape;
-pub use loss::{CrossEntropy, Nll};
-pub use reduction::{ClassIndexLoss, MAX_IGNORE_INDICES, Reduction};
+pub use half;
+pub use layout::{Layout, Shape};
+pub use loss::{
+    Activation, Bce, BceWithLogits, ClassBalance, CrossEntropy, Dice, DiceCrossEntropy, DiceFocal, Divergence, Focal,
+    GeneralizedDice, Hinge, KlDiv, LogitDivergence, Mse, MultiMargin, Nll, SigmoidFocal, SoftCrossEntropy,
+    SquaredHinge, Tversky,
+};
+pub use reduction::{MAX_IGNORE_INDICES, Reduction};
 pub use summary::{ABSENT, Details, Evaluation, Gradient, Request, Summary};
 pub use wgpu;
 

@@ -1,6 +1,6 @@
 //! What a batch came to: the reduced loss, its denominator, and a status that cannot be missed.
 
-use crate::{Error, Result, Shape};
+use crate::{DType, Error, Result, Shape};
 
 /// Value of the `first_*` fields of [`Summary`] where there is no such row, and of [`Details::rank`] where there is no rank.
 pub const ABSENT: u32 = u32::MAX;
@@ -85,9 +85,10 @@ pub struct Details {
 pub struct Evaluation {
     /// Totals and status.
     pub summary: Summary,
-    /// Loss of each row in nats, weighted, before any division.
+    /// Unreduced losses in nats, weighted, before any division: one a [`Unit`](crate::Unit) of the loss.
     pub losses: Vec<f32>,
-    /// Gradient of the reduced loss with respect to the logits, (rows, classes) row-major; empty if not requested.
+    /// Gradient of the reduced loss with respect to the logits, in their layout, 0 in gaps between rows; empty if not requested.
+    /// A gradient of 16 bits is widened, which is exact.
     pub gradient: Vec<f32>,
     /// Details of each row; empty if not requested.
     pub details: Vec<Details>,
@@ -96,9 +97,11 @@ pub struct Evaluation {
 /// What to compute besides the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Request {
+    /// Element type of the logits.
+    pub dtype: DType,
     /// Whether to compute the gradient, and where to.
     pub gradient: Gradient,
-    /// Whether to write [`Details`] of each row.
+    /// Whether to write [`Details`] of each row; only a loss of rows against class indices has them.
     pub details: bool,
 }
 
@@ -108,8 +111,10 @@ pub enum Gradient {
     /// No gradient: forward only.
     #[default]
     No,
-    /// Into a buffer of its own.
+    /// Into a buffer of its own, in the logits' element type: the float32 gradient, rounded once.
     Separate,
+    /// Into a buffer of its own, in float32.
+    Widened,
     /// Over the logits.
     InPlace,
 }

@@ -48,7 +48,7 @@ fn float64_losses(train: &Dataset, class_weights: Option<&[f32]>) -> Vec<f64> {
             logits.extend(sums.iter().map(|&sum| sum as f32));
         }
         let batch = Batch { class_weights, ..Batch::new(shape(train), &logits, &train.labels) };
-        let truth = reference::cross_entropy(&CrossEntropy::default(), &batch).unwrap();
+        let truth = reference::evaluate(&CrossEntropy::default(), &batch).unwrap();
         if step % EVERY == 0 {
             losses.push(truth.loss);
         }
@@ -126,7 +126,7 @@ fn result_holds(name: &str, test: &Dataset, loss: f64, missed: usize) {
     assert_eq!(targets, test.labels);
 
     let batch = Batch::new(shape, &logits, &targets);
-    let truth = reference::cross_entropy(&CrossEntropy::default(), &batch).unwrap();
+    let truth = reference::evaluate(&CrossEntropy::default(), &batch).unwrap();
     let got = gpu().evaluate(&CrossEntropy::default(), Request::default(), &batch).unwrap();
     assert_abs_diff_eq!(truth.loss, loss, epsilon = 1e-6);
     assert_abs_diff_eq!(f64::from(got.summary.loss), truth.loss, epsilon = 1e-5 * truth.loss);

@@ -115,14 +115,14 @@ impl Engine {
         let cpu_gradient = if gradient { Gradient::Separate } else { Gradient::No };
         Ok(match self {
             Self::Gpu(gpu) => {
-                let request = Request { gradient: gpu_gradient, details: true };
+                let request = Request { gradient: gpu_gradient, details: true, ..Request::default() };
                 Session::Gpu(Box::new(match &over(loss, denominator)? {
                     Loss::CrossEntropy(loss) => Evaluator::new(gpu, loss, request)?,
                     Loss::Nll(loss) => Evaluator::new(gpu, loss, request)?,
                 }))
             }
             Self::Cpu => {
-                let request = Request { gradient: cpu_gradient, details: true };
+                let request = Request { gradient: cpu_gradient, details: true, ..Request::default() };
                 Session::Cpu { loss: over(loss, denominator)?, request }
             }
             Self::Reference => Session::Reference {
@@ -190,8 +190,8 @@ impl Session<'_> {
             Self::Cpu { loss: Loss::Nll(loss), request } => cpu::evaluate(loss, *request, batch)?,
             Self::Reference { loss, denominator, gradient } => {
                 let (exact, ignore_index) = match loss {
-                    Loss::CrossEntropy(loss) => (reference::cross_entropy(loss, batch)?, &loss.ignore_index),
-                    Loss::Nll(loss) => (reference::nll(loss, batch)?, &loss.ignore_index),
+                    Loss::CrossEntropy(loss) => (reference::evaluate(loss, batch)?, &loss.ignore_index),
+                    Loss::Nll(loss) => (reference::evaluate(loss, batch)?, &loss.ignore_index),
                 };
                 let labels = Labels::of(batch, ignore_index);
                 return Ok(rounded(exact, &labels, gradient.then_some(*denominator)));

@@ -1,7 +1,7 @@
 //! The losses that the command line accepts.
 
 use clap::ValueEnum;
-use logloss::{CrossEntropy, Nll, Reduction};
+use logloss::{CrossEntropy, Loss as _, Nll, Reduction};
 
 /// A loss by the name that the command line gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,8 +1,7 @@
 //! Log-softmax over the classes of each row on the CPU.
 
 use super::lanes;
-use crate::reduction::validate_temperature;
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Shape, checks};
 
 /// Log-softmax over the classes of each row, in nats: with `m` the largest logit of the row,
 ///
@@ -26,7 +25,7 @@ use crate::{Error, Result, Shape};
 /// [`Error::InvalidOption`] for a temperature that is not finite and greater than 0; [`Error::LengthMismatch`] if a slice does not
 /// fit the shape.
 pub fn log_softmax(shape: Shape, temperature: f32, logits: &[f32], out: &mut [f32]) -> Result<()> {
-    validate_temperature(temperature)?;
+    checks::temperature(temperature)?;
     let expected = shape.elements();
     for (name, got) in [("logits", logits.len() as u64), ("out", out.len() as u64)] {
         if got != expected {

@@ -10,7 +10,7 @@
 //! ```
 //! use logloss::{Batch, CrossEntropy, Gradient, Request, Shape, cpu};
 //!
-//! let request = Request { gradient: Gradient::Separate, details: false };
+//! let request = Request { gradient: Gradient::Separate, ..Request::default() };
 //! let batch = Batch::new(Shape::new(1, 2), &[0.0, 0.0], &[0]);
 //! let got = cpu::evaluate(&CrossEntropy::default(), request, &batch)?;
 //! assert_eq!(got.summary.loss, std::f32::consts::LN_2);
@@ -27,15 +27,14 @@ mod row;
 
 pub use log_softmax::log_softmax;
 
-use crate::reduction::ClassIndexLoss;
 use crate::totals::{self, Label, Labels, PairwiseSum, Survey};
-use crate::{ABSENT, Batch, Details, Evaluation, Gradient, Request, Result, Summary};
+use crate::{ABSENT, Batch, Details, Evaluation, Gradient, Loss, Request, Result, Summary};
 use row::{ClassWeights, Outcome, Row};
 
 /// A loss of rows of logits against one class index each, with a float32 implementation.
 ///
 /// A new loss is a file in `src/loss/`, and one in `src/cpu/` that implements this.
-pub trait CpuLoss: ClassIndexLoss {
+pub trait CpuLoss: Loss {
     /// Loss and details of a row that counts; none if it is not finite. Writes every element of `gradient`, shape (classes).
     #[doc(hidden)]
     fn row(&self, row: &Row<'_>, gradient: Option<&mut [f32]>) -> Option<Outcome>;
@@ -53,11 +52,13 @@ pub trait CpuLoss: ClassIndexLoss {
 /// # Errors
 /// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::LengthMismatch`](crate::Error::LengthMismatch) and
 /// [`Error::BadTarget`](crate::Error::BadTarget).
-pub fn evaluate(loss: &impl CpuLoss, request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
+pub fn evaluate(loss: &(impl CpuLoss + ?Sized), request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
     loss.validate()?;
-    batch.check_lengths()?;
-    let reduction = loss.reduction();
-    let labels = Labels::of(batch, loss.ignore_index());
+    let definition = loss.definition();
+    definition.check_batch(batch)?;
+    let shape = batch.shape();
+    let reduction = definition.reduction;
+    let labels = Labels::of(batch, definition.ignore_index);
     let mut survey = Survey::default();
     survey.push(&labels)?;
     let gradient_scale = totals::gradient_scale(reduction, survey.weight_sum());
@@ -65,11 +66,12 @@ pub fn evaluate(loss: &impl CpuLoss, request: Request, batch: &Batch<'_>) -> Res
     let rows = Rows {
         loss,
         batch,
-        class_weights: ClassWeights::new(batch.class_weights, batch.shape.classes),
+        logits: batch.plain_rows()?,
+        class_weights: ClassWeights::new(batch.class_weights, shape.classes),
         gradient_scale,
         details: request.details,
     };
-    let classes = batch.shape.classes as usize;
+    let classes = shape.classes as usize;
     let wants_gradient = request.gradient != Gradient::No;
     let mut gradient = vec![0.0; if wants_gradient { batch.logits.len() } else { 0 }];
     let mut losses = Vec::with_capacity(labels.targets.len());
@@ -96,7 +98,7 @@ pub fn evaluate(loss: &impl CpuLoss, request: Request, batch: &Batch<'_>) -> Res
         loss_sum: loss_sum as f32,
         weight_sum: survey.weight_sum() as f32,
         gradient_scale: gradient_scale as f32,
-        rows: batch.shape.rows,
+        rows: shape.rows,
         // Row numbers fit 32 bits, as the number of rows does.
         ignored: survey.ignored() as u32,
         first_ignored: survey.first_ignored().map_or(ABSENT, |row| row as u32),
@@ -111,9 +113,10 @@ pub fn evaluate(loss: &impl CpuLoss, request: Request, batch: &Batch<'_>) -> Res
 }
 
 /// What all rows share.
-struct Rows<'a, L> {
+struct Rows<'a, L: ?Sized> {
     loss: &'a L,
     batch: &'a Batch<'a>,
+    logits: &'a [f32],
     class_weights: ClassWeights<'a>,
     gradient_scale: f64,
     details: bool,
@@ -125,11 +128,11 @@ struct RowResult {
     is_finite: bool,
 }
 
-impl<L: CpuLoss> Rows<'_, L> {
+impl<L: CpuLoss + ?Sized> Rows<'_, L> {
     /// Evaluates row `r`. `gradient` holds zeros.
     fn evaluate(&self, r: usize, label: Label, mut gradient: Option<&mut [f32]>) -> RowResult {
-        let classes = self.batch.shape.classes as usize;
-        let logits = &self.batch.logits[r * classes..(r + 1) * classes];
+        let classes = self.batch.layout.classes() as usize;
+        let logits = &self.logits[r * classes..(r + 1) * classes];
         let Label::Class(target) = label else {
             return RowResult { loss: 0.0, details: self.details_without_rank(logits, 0.0), is_finite: true };
         };

@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use super::device::{Gpu, checked_summary};
 use super::kernel::Kernel;
 use super::plan::Tuning;
-use super::program::RowLoss;
+use super::program::GpuLoss;
 use super::scratch::{check_buffer, whole};
 use super::tensors::{Inputs, Outputs};
 use crate::summary::{Details, Gradient};
@@ -60,7 +60,7 @@ impl<'g> Evaluator<'g> {
     ///
     /// # Errors
     /// As [`Kernel::new`].
-    pub fn new(gpu: &'g Gpu, loss: &impl RowLoss, request: Request) -> Result<Self> {
+    pub fn new(gpu: &'g Gpu, loss: &(impl GpuLoss + ?Sized), request: Request) -> Result<Self> {
         Self::with_tuning(gpu, loss, request, Tuning::default())
     }
 
@@ -68,7 +68,7 @@ impl<'g> Evaluator<'g> {
     ///
     /// # Errors
     /// As [`Kernel::with_tuning`].
-    pub fn with_tuning(gpu: &'g Gpu, loss: &impl RowLoss, request: Request, tuning: Tuning) -> Result<Self> {
+    pub fn with_tuning(gpu: &'g Gpu, loss: &(impl GpuLoss + ?Sized), request: Request, tuning: Tuning) -> Result<Self> {
         let kernel = Kernel::with_pipelines(gpu.pipelines.clone(), loss, request, tuning)?;
         gpu.check()?;
         Ok(Self {
@@ -93,7 +93,7 @@ impl<'g> Evaluator<'g> {
     /// [`Error::TooLarge`](crate::Error::TooLarge) or [`Error::Device`](crate::Error::Device).
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Evaluation> {
         batch.check_lengths()?;
-        let (gpu, shape, request) = (self.gpu, batch.shape, self.request);
+        let (gpu, shape, request) = (self.gpu, batch.shape(), self.request);
         let (rows, elements) = (u64::from(shape.rows), shape.elements());
         // Fails before a buffer is created that the device could not hold.
         self.kernel.plan(shape)?;
@@ -102,8 +102,8 @@ impl<'g> Evaluator<'g> {
 
         let separate = request.gradient == Gradient::Separate;
         let inputs = Inputs {
-            logits: whole(self.logits.upload(gpu, "logits", batch.logits)),
-            targets: whole(self.targets.upload(gpu, "targets", batch.targets)),
+            logits: whole(self.logits.upload(gpu, "logits", batch.plain_rows()?)),
+            targets: whole(self.targets.upload(gpu, "targets", batch.class_targets())),
             class_weights: batch.class_weights.map(|w| whole(self.class_weights.upload(gpu, "class weights", w))),
             row_weights: batch.row_weights.map(|w| whole(self.row_weights.upload(gpu, "row weights", w))),
         };
@@ -122,7 +122,9 @@ impl<'g> Evaluator<'g> {
         ranges.extend(outputs.details.iter().map(|d| (d.buffer, details_bytes)));
         match request.gradient {
             Gradient::No => {}
-            Gradient::Separate => ranges.extend(outputs.gradient.iter().map(|g| (g.buffer, 4 * elements))),
+            Gradient::Separate | Gradient::Widened => {
+                ranges.extend(outputs.gradient.iter().map(|g| (g.buffer, 4 * elements)));
+            }
             Gradient::InPlace => ranges.push((inputs.logits.buffer, 4 * elements)),
         }
         let mut bytes = gpu.read_back(&ranges)?.into_iter();
@@ -141,7 +143,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Kernel::new`], and [`Error::Device`](crate::Error::Device) if the device has failed.
-    pub fn kernel(&self, loss: &impl RowLoss, request: Request) -> Result<Kernel> {
+    pub fn kernel(&self, loss: &(impl GpuLoss + ?Sized), request: Request) -> Result<Kernel> {
         let kernel = Kernel::with_pipelines(self.pipelines.clone(), loss, request, Tuning::default())?;
         self.check()?;
         Ok(kernel)
@@ -151,7 +153,7 @@ impl Gpu {
     ///
     /// # Errors
     /// As [`Evaluator::new`] and [`Evaluator::evaluate`].
-    pub fn evaluate(&self, loss: &impl RowLoss, request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
+    pub fn evaluate(&self, loss: &(impl GpuLoss + ?Sized), request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
         Evaluator::new(self, loss, request)?.evaluate(batch)
     }
 }

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::params::{HAS_CLASS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
 use super::pipeline::{Pipeline, Pipelines};
 use super::plan::{Plan, Tuning, plan};
-use super::program::{Program, RowLoss};
+use super::program::{GpuLoss, Program};
 use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
 use super::shader::{self, Elements, Shader};
@@ -45,7 +45,7 @@ impl Kernel {
     /// # Errors
     /// [`Error::InvalidOption`](crate::Error::InvalidOption) if an option of the loss is out of its domain;
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit that the kernels need.
-    pub fn new(device: &wgpu::Device, loss: &impl RowLoss, request: Request) -> Result<Self> {
+    pub fn new(device: &wgpu::Device, loss: &(impl GpuLoss + ?Sized), request: Request) -> Result<Self> {
         Self::with_tuning(device, loss, request, Tuning::default())
     }
 
@@ -53,14 +53,19 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`new`](Self::new). A forced variant that the device lacks is an error, never a silent fallback.
-    pub fn with_tuning(device: &wgpu::Device, loss: &impl RowLoss, request: Request, tuning: Tuning) -> Result<Self> {
+    pub fn with_tuning(
+        device: &wgpu::Device,
+        loss: &(impl GpuLoss + ?Sized),
+        request: Request,
+        tuning: Tuning,
+    ) -> Result<Self> {
         Self::with_pipelines(Arc::new(Pipelines::new(device)), loss, request, tuning)
     }
 
     /// As [`with_tuning`](Self::with_tuning), sharing what is compiled already.
     pub(crate) fn with_pipelines(
         pipelines: Arc<Pipelines>,
-        loss: &impl RowLoss,
+        loss: &(impl GpuLoss + ?Sized),
         request: Request,
         tuning: Tuning,
     ) -> Result<Self> {
@@ -71,8 +76,8 @@ impl Kernel {
             context: Context::new(pipelines, tuning)?,
             request,
             program,
-            reduction: loss.reduction(),
-            ignore_index: loss.ignore_index().to_vec(),
+            reduction: loss.definition().reduction,
+            ignore_index: loss.definition().ignore_index.to_vec(),
             scratch: Mutex::default(),
         };
         // Reports a forced variant that cannot run, and compiles what every batch needs.

@@ -27,7 +27,7 @@ pub use evaluator::Evaluator;
 pub use kernel::Kernel;
 pub use passes::{Gather, Softmax, Sum};
 pub use plan::{Plan, Tuning, plan};
-pub use program::RowLoss;
+pub use program::GpuLoss;
 pub use shader::{Elements, Reduce, RowFragment, Shader};
 pub(crate) use switch::{Switch, Switches};
 pub use tensors::{Inputs, Outputs};

@@ -43,7 +43,7 @@ impl Params {
     /// Adds how the summary divides.
     pub fn with_reduction(mut self, reduction: Reduction) -> Self {
         match reduction {
-            Reduction::None | Reduction::Sum => {}
+            Reduction::None | Reduction::Sum | Reduction::BatchMean => {}
             Reduction::Mean => self.flags |= DIVIDE_BY_WEIGHTS,
             Reduction::MeanOrZero => self.flags |= DIVIDE_BY_WEIGHTS | EMPTY_IS_ZERO,
             Reduction::MeanOver(denominator) => self.denominator = denominator,

@@ -18,8 +18,7 @@ use super::switch::{Switch, Switches};
 use super::tensors::{UNCUT, check, distinct};
 use super::vector::{Cuts, Folding};
 use super::window;
-use crate::reduction::validate_temperature;
-use crate::{Result, Shape};
+use crate::{Result, Shape, checks};
 
 /// Softmax over the classes of each row, or its logarithm:
 ///
@@ -54,7 +53,7 @@ impl Softmax {
     }
 
     fn compile(device: &wgpu::Device, logarithm: bool, temperature: f32, tuning: Tuning) -> Result<Self> {
-        validate_temperature(temperature)?;
+        checks::temperature(temperature)?;
         let context = Context::new(Arc::new(Pipelines::new(device)), tuning)?;
         plan(Shape::new(4, 4), 4, &context.caps, tuning)?;
         Ok(Self { context, temperature, logarithm })

@@ -2,10 +2,10 @@
 
 use super::shader::RowFragment;
 use super::switch::Switches;
-use crate::reduction::ClassIndexLoss;
+use crate::Loss;
 
-/// A loss of rows of logits against one class index each, with a shader fragment of its own.
-pub trait RowLoss: ClassIndexLoss {
+/// A loss with a shader fragment of its own.
+pub trait GpuLoss: Loss {
     /// The shader fragment, its switches and its eight option values.
     #[doc(hidden)]
     fn program(&self) -> Program;

@@ -1,14 +1,14 @@
 //! Categorical cross-entropy against class indices.
 
-use crate::Result;
-use crate::gpu::program::{Program, RowLoss};
+use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::program::{GpuLoss, Program};
 use crate::gpu::{RowFragment, Switch, Switches};
-use crate::reduction::{ClassIndexLoss, Reduction, invalid, sealed, validate_ignore_index, validate_temperature};
+use crate::{Reduction, Result, checks};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
 ///
-/// For a row of logits `x` (K classes, already divided by the temperature), target `t`, class weights `w`, row weight `r`
-/// and label smoothing `e`:
+/// For a row of logits `x` (K classes, already capped and divided by the temperature), target `t`, class weights `w`, row
+/// weight `r` and label smoothing `e`:
 ///
 /// ```text
 /// log p_c = x_c - logsumexp(x)
@@ -18,7 +18,8 @@ use crate::reduction::{ClassIndexLoss, Reduction, invalid, sealed, validate_igno
 /// The mean divides the sum of the losses by the sum of `r * w_t` over the rows that are not ignored.
 /// An ignored row has loss 0 and gradient 0, whatever its logits are.
 ///
-/// Source: `torch.nn.functional.cross_entropy`; `z_loss` as in Chowdhery et al., PaLM (2022), section 5.
+/// Source: `torch.nn.functional.cross_entropy`; `z_loss` as in Chowdhery et al., PaLM (2022), section 5; `softcap` as in
+/// Gemma 2 (2024), section 2.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossEntropy {
     /// How row losses become one number.
@@ -31,6 +32,8 @@ pub struct CrossEntropy {
     pub temperature: f32,
     /// Factor of the squared log-partition; 0 or greater.
     pub z_loss: f32,
+    /// Replaces every logit `x` by `softcap * tanh(x / softcap)`, before the temperature; greater than 0. Default: none.
+    pub softcap: Option<f32>,
 }
 
 impl Default for CrossEntropy {
@@ -41,46 +44,29 @@ impl Default for CrossEntropy {
             label_smoothing: 0.0,
             temperature: 1.0,
             z_loss: 0.0,
+            softcap: None,
         }
-    }
-}
-
-impl CrossEntropy {
-    /// Checks every option.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) names the option, its value and its domain.
-    pub fn validate(&self) -> Result<()> {
-        self.reduction.validate()?;
-        validate_ignore_index(&self.ignore_index)?;
-        if !(0.0..=1.0).contains(&self.label_smoothing) {
-            return Err(invalid("label_smoothing", self.label_smoothing, "in [0, 1]"));
-        }
-        validate_temperature(self.temperature)?;
-        if !(self.z_loss.is_finite() && self.z_loss >= 0.0) {
-            return Err(invalid("z_loss", self.z_loss, "finite and at least 0"));
-        }
-        Ok(())
     }
 }
 
 impl sealed::Sealed for CrossEntropy {}
 
-impl ClassIndexLoss for CrossEntropy {
+impl Loss for CrossEntropy {
     fn validate(&self) -> Result<()> {
-        Self::validate(self)
+        self.reduction.validate()?;
+        checks::ignore_index(&self.ignore_index)?;
+        checks::unit_interval("label_smoothing", self.label_smoothing)?;
+        checks::temperature(self.temperature)?;
+        checks::not_negative("z_loss", self.z_loss)?;
+        checks::softcap(self.softcap)
     }
 
-    fn reduction(&self) -> Reduction {
-        self.reduction
-    }
-
-    fn ignore_index(&self) -> &[i32] {
-        &self.ignore_index
+    fn definition(&self) -> Definition<'_> {
+        Definition::of_classes("cross_entropy", self.reduction, &self.ignore_index)
     }
 }
 
-impl RowLoss for CrossEntropy {
+impl GpuLoss for CrossEntropy {
     fn program(&self) -> Program {
         let inverse_temperature = 1.0 / self.temperature;
         Program {

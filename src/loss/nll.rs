@@ -1,9 +1,9 @@
 //! Negative log-likelihood from log-probabilities.
 
-use crate::Result;
-use crate::gpu::program::{Program, RowLoss};
+use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::program::{GpuLoss, Program};
 use crate::gpu::{RowFragment, Switches};
-use crate::reduction::{ClassIndexLoss, Reduction, sealed, validate_ignore_index};
+use crate::{Reduction, Result, checks};
 
 /// Negative log-likelihood of class indices, from log-probabilities, in nats.
 ///
@@ -24,34 +24,20 @@ pub struct Nll {
     pub ignore_index: Vec<i32>,
 }
 
-impl Nll {
-    /// Checks every option.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) names the option, its value and its domain.
-    pub fn validate(&self) -> Result<()> {
-        self.reduction.validate()?;
-        validate_ignore_index(&self.ignore_index)
-    }
-}
-
 impl sealed::Sealed for Nll {}
 
-impl ClassIndexLoss for Nll {
+impl Loss for Nll {
     fn validate(&self) -> Result<()> {
-        Self::validate(self)
+        self.reduction.validate()?;
+        checks::ignore_index(&self.ignore_index)
     }
 
-    fn reduction(&self) -> Reduction {
-        self.reduction
-    }
-
-    fn ignore_index(&self) -> &[i32] {
-        &self.ignore_index
+    fn definition(&self) -> Definition<'_> {
+        Definition::of_classes("nll", self.reduction, &self.ignore_index)
     }
 }
 
-impl RowLoss for Nll {
+impl GpuLoss for Nll {
     fn program(&self) -> Program {
         Program { row: RowFragment::Nll, switches: Switches::default(), options: [0.0; 8] }
     }

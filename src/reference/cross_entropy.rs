@@ -1,6 +1,6 @@
 //! Categorical cross-entropy against class indices, in float64.
 
-use super::{Evaluation, Row, RowLoss, evaluate, weight, weighted};
+use super::{Evaluation, ReferenceLoss, Row, RowLoss, evaluate_rows, weight, weighted};
 use crate::{Batch, CrossEntropy, Result};
 
 /// [`CrossEntropy`] of a batch, literally.
@@ -14,16 +14,13 @@ use crate::{Batch, CrossEntropy, Result};
 /// ```
 ///
 /// A term whose factor is 0 is 0 even if its log-probability is -inf.
-///
-/// # Errors
-/// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::LengthMismatch`](crate::Error::LengthMismatch) and
-/// [`Error::BadTarget`](crate::Error::BadTarget).
-pub fn cross_entropy(options: &CrossEntropy, batch: &Batch<'_>) -> Result<Evaluation> {
-    options.validate()?;
-    let temperature = f64::from(options.temperature);
-    evaluate(batch, &options.ignore_index, options.reduction, temperature, |row, target| {
-        row.is_finite().then(|| row_loss(options, batch.class_weights, row, target))
-    })
+impl ReferenceLoss for CrossEntropy {
+    fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation> {
+        let temperature = f64::from(self.temperature);
+        evaluate_rows(batch, &self.ignore_index, self.reduction, temperature, |row, target| {
+            row.is_finite().then(|| row_loss(self, batch.class_weights, row, target))
+        })
+    }
 }
 
 fn row_loss(options: &CrossEntropy, class_weights: Option<&[f32]>, row: &Row, target: usize) -> RowLoss {

@@ -7,7 +7,7 @@
 //! use logloss::{Batch, CrossEntropy, Shape, reference};
 //!
 //! let logits = [20.0, 0.0, 0.0];
-//! let row = reference::cross_entropy(&CrossEntropy::default(), &Batch::new(Shape::new(1, 3), &logits, &[0]))?;
+//! let row = reference::evaluate(&CrossEntropy::default(), &Batch::new(Shape::new(1, 3), &logits, &[0]))?;
 //! assert!((row.loss / 4.122307236380407e-9 - 1.0).abs() < 1e-14);
 //! # Ok::<(), logloss::Error>(())
 //! ```
@@ -16,10 +16,7 @@ mod cross_entropy;
 mod nll;
 mod row;
 
-pub use cross_entropy::cross_entropy;
-pub use nll::nll;
-
-use crate::{Batch, Error, Reduction, Result};
+use crate::{Batch, Error, Loss, Reduction, Result};
 use row::Row;
 
 /// What the reference computes of a batch, in float64 and nats.
@@ -69,17 +66,35 @@ impl RowLoss {
     }
 }
 
+/// A loss with a float64 oracle.
+pub trait ReferenceLoss: Loss {
+    /// The oracle, for a batch that was checked.
+    #[doc(hidden)]
+    fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation>;
+}
+
+/// The loss of a batch and its gradient, by the textbook.
+///
+/// # Errors
+/// [`Error::InvalidOption`], [`Error::LengthMismatch`], [`Error::WrongTargets`], [`Error::UnusedWeights`],
+/// [`Error::BadTarget`] and [`Error::BadValue`].
+pub fn evaluate(loss: &(impl ReferenceLoss + ?Sized), batch: &Batch<'_>) -> Result<Evaluation> {
+    loss.validate()?;
+    loss.definition().check_batch(batch)?;
+    loss.reference(batch)
+}
+
 /// Evaluates every row with `row_loss(row, target)`, which is none for a non-finite row, and reduces.
-fn evaluate(
+fn evaluate_rows(
     batch: &Batch<'_>,
     ignore_index: &[i32],
     reduction: Reduction,
     temperature: f64,
     row_loss: impl Fn(&Row, usize) -> Option<RowLoss>,
 ) -> Result<Evaluation> {
-    batch.check_lengths()?;
     let targets = class_targets(batch, ignore_index)?;
-    let classes = batch.shape.classes as usize;
+    let logits = batch.plain_rows()?;
+    let classes = batch.layout.classes() as usize;
     let mut out = Evaluation {
         loss: 0.0,
         losses: Vec::with_capacity(targets.len()),
@@ -93,7 +108,7 @@ fn evaluate(
         non_finite_rows: 0,
     };
     for (r, &target) in targets.iter().enumerate() {
-        let row = Row::new(&batch.logits[r * classes..(r + 1) * classes], temperature);
+        let row = Row::new(&logits[r * classes..(r + 1) * classes], temperature);
         out.lse.push(row.lse());
         out.argmax.push(row.argmax() as u32);
         let Some(target) = target else {
@@ -126,7 +141,7 @@ impl Evaluation {
     /// Sets `loss`, and makes the gradient that of `loss`.
     fn reduce(&mut self, reduction: Reduction) {
         let denominator = match reduction {
-            Reduction::None | Reduction::Sum => 1.0,
+            Reduction::None | Reduction::Sum | Reduction::BatchMean => 1.0,
             Reduction::Mean | Reduction::MeanOrZero => self.weight_sum,
             Reduction::MeanOver(denominator) => f64::from(denominator),
         };
@@ -146,20 +161,16 @@ impl Evaluation {
 /// # Errors
 /// [`Error::BadTarget`] if a target is neither a class index nor an ignore index.
 fn class_targets(batch: &Batch<'_>, ignore_index: &[i32]) -> Result<Vec<Option<usize>>> {
-    let classes = u64::from(batch.shape.classes);
+    let classes = u64::from(batch.layout.classes());
     let is_class = |target: i32| u64::try_from(target).is_ok_and(|target| target < classes);
     let is_bad = |target: i32| !ignore_index.contains(&target) && !is_class(target);
-    if let Some(first) = batch.targets.iter().position(|&target| is_bad(target)) {
-        let count = batch.targets.iter().filter(|&&target| is_bad(target)).count();
-        return Err(Error::BadTarget {
-            row: first as u64,
-            value: batch.targets[first].into(),
-            classes,
-            count: count as u64,
-        });
+    let targets = batch.class_targets();
+    if let Some(first) = targets.iter().position(|&target| is_bad(target)) {
+        let count = targets.iter().filter(|&&target| is_bad(target)).count();
+        return Err(Error::BadTarget { row: first as u64, value: targets[first].into(), classes, count: count as u64 });
     }
     let class = |&target: &i32| if ignore_index.contains(&target) { None } else { usize::try_from(target).ok() };
-    Ok(batch.targets.iter().map(class).collect())
+    Ok(targets.iter().map(class).collect())
 }
 
 /// Weight `i`; 1 where there are no weights.

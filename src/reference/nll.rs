@@ -1,6 +1,6 @@
 //! Negative log-likelihood from log-probabilities, in float64.
 
-use super::{Evaluation, RowLoss, evaluate, weight, weighted};
+use super::{Evaluation, ReferenceLoss, RowLoss, evaluate_rows, weight, weighted};
 use crate::{Batch, Nll, Result};
 
 /// [`Nll`] of a batch, literally.
@@ -15,20 +15,17 @@ use crate::{Batch, Nll, Result};
 /// Only `x_t` is read, as in PyTorch: the row is non-finite if `x_t` is NaN or +inf, whatever else it holds.
 ///
 /// [`Evaluation::log_prob`] is `x_t` as given; [`Evaluation::lse`] is 0 up to rounding if the row is normalised.
-///
-/// # Errors
-/// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::LengthMismatch`](crate::Error::LengthMismatch) and
-/// [`Error::BadTarget`](crate::Error::BadTarget).
-pub fn nll(options: &Nll, batch: &Batch<'_>) -> Result<Evaluation> {
-    options.validate()?;
-    evaluate(batch, &options.ignore_index, options.reduction, 1.0, |row, target| {
-        let class_weight = weight(batch.class_weights, target);
-        let log_prob = row.logit(target);
-        if log_prob.is_nan() || log_prob == f64::INFINITY {
-            return None;
-        }
-        let mut gradient = vec![0.0; row.classes()];
-        gradient[target] = -class_weight;
-        Some(RowLoss { loss: weighted(class_weight, -log_prob), log_prob, gradient })
-    })
+impl ReferenceLoss for Nll {
+    fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation> {
+        evaluate_rows(batch, &self.ignore_index, self.reduction, 1.0, |row, target| {
+            let class_weight = weight(batch.class_weights, target);
+            let log_prob = row.logit(target);
+            if log_prob.is_nan() || log_prob == f64::INFINITY {
+                return None;
+            }
+            let mut gradient = vec![0.0; row.classes()];
+            gradient[target] = -class_weight;
+            Some(RowLoss { loss: weighted(class_weight, -log_prob), log_prob, gradient })
+        })
+    }
 }

@@ -46,8 +46,8 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub const fn of(batch: &Batch<'a>, ignore_index: &'a [i32]) -> Self {
         Self {
-            targets: batch.targets,
-            classes: batch.shape.classes,
+            targets: batch.class_targets(),
+            classes: batch.layout.classes(),
             ignore_index,
             class_weights: batch.class_weights,
             row_weights: batch.row_weights,

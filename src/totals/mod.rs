@@ -36,7 +36,7 @@ pub fn gradient_scale(reduction: Reduction, weight_sum: f64) -> f64 {
 
 fn denominator(reduction: Reduction, weight_sum: f64) -> f64 {
     match reduction {
-        Reduction::None | Reduction::Sum => 1.0,
+        Reduction::None | Reduction::Sum | Reduction::BatchMean => 1.0,
         Reduction::Mean | Reduction::MeanOrZero => weight_sum,
         Reduction::MeanOver(denominator) => f64::from(denominator),
     }

@@ -10,13 +10,15 @@ const ABSOLUTE: f64 = 1e-7;
 fn every_case_forward_and_gradient() {
     for gradient in [Gradient::No, Gradient::Separate, Gradient::InPlace] {
         let cases = for_each_golden_case(
-            |_| true,
+            |name| name.starts_with("cross_entropy-") || name.starts_with("nll-"),
             |case| {
                 let loss = match &case.loss {
                     GoldenLoss::CrossEntropy(loss) => Loss::CrossEntropy(loss.clone()),
                     GoldenLoss::Nll(loss) => Loss::Nll(loss.clone()),
                 };
-                let got = loss.evaluate(Request { gradient, details: false }, &case.batch()).expect("a valid batch");
+                let got = loss
+                    .evaluate(Request { gradient, details: false, ..Request::default() }, &case.batch())
+                    .expect("a valid batch");
                 let got_loss = case.comparable(got.summary.loss, &got.losses);
                 assert_close(&case.name, &got_loss, &case.want_loss, RELATIVE, ABSOLUTE);
                 let want_gradient: &[f64] = if gradient == Gradient::No { &[] } else { &case.want_gradient };

@@ -22,12 +22,12 @@ impl Rows {
     /// Some of the rows.
     pub fn chunk(&self, rows: std::ops::Range<usize>) -> Batch<'_> {
         let classes = self.shape.classes as usize;
+        let shape = Shape::new(rows.len() as u32, self.shape.classes);
+        let logits = &self.logits[rows.start * classes..rows.end * classes];
         Batch {
-            shape: Shape::new(rows.len() as u32, self.shape.classes),
-            logits: &self.logits[rows.start * classes..rows.end * classes],
-            targets: &self.targets[rows.clone()],
             class_weights: self.class_weights.as_deref(),
-            row_weights: self.row_weights.as_ref().map(|w| &w[rows]),
+            row_weights: self.row_weights.as_ref().map(|w| &w[rows.clone()]),
+            ..Batch::new(shape, logits, &self.targets[rows])
         }
     }
 }
@@ -83,5 +83,6 @@ pub fn loss(random: &mut Random) -> Loss {
         label_smoothing: random.pick(&[0.0, 0.0, 0.1, 1.0]),
         temperature: random.pick(&[1.0, 0.5, 3.0]),
         z_loss: random.pick(&[0.0, 0.01]),
+        softcap: None,
     })
 }

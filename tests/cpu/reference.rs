@@ -3,7 +3,7 @@
 use crate::common::random::Random;
 use crate::random::{IGNORED, LARGEST_WEIGHT, Rows, loss, rows};
 use crate::{ALL, Loss, assert_close, assert_same_bits};
-use logloss::{ABSENT, Batch, CrossEntropy, Error, Gradient, Nll, Reduction, Request, Shape, cpu};
+use logloss::{ABSENT, Batch, CrossEntropy, Error, Gradient, Logits, Nll, Reduction, Request, Shape, Targets, cpu};
 
 /// The contract's relative tolerance.
 const RELATIVE: f64 = 2e-6;
@@ -75,7 +75,7 @@ fn random_batches_of_1_to_40_classes() {
             let count = random.below(8);
             let (rows, loss) = (rows(&mut random, count, classes, odd), loss(&mut random));
             let gradient = [Gradient::Separate, Gradient::InPlace, Gradient::No][random.below(3)];
-            let request = Request { gradient, details: random.chance(75) };
+            let request = Request { gradient, details: random.chance(75), ..Request::default() };
             check(&format!("classes {classes}, trial {trial}, {loss:?}, {rows:?}"), &loss, &rows, request);
         }
     }
@@ -169,10 +169,10 @@ fn errors_are_those_of_the_reference() {
     let logits = [0.0; 6];
     let good = Batch::new(Shape::new(3, 2), &logits, &[0, 1, 0]);
     let batches = [
-        Batch { targets: &[0, 2, -7], ..good },
-        Batch { targets: &[-100, i32::MIN, i32::MAX], ..good },
-        Batch { targets: &[0], ..good },
-        Batch { logits: &logits[1..], ..good },
+        Batch { targets: Targets::Classes(&[0, 2, -7]), ..good },
+        Batch { targets: Targets::Classes(&[-100, i32::MIN, i32::MAX]), ..good },
+        Batch { targets: Targets::Classes(&[0]), ..good },
+        Batch { logits: Logits::F32(&logits[1..]), ..good },
         Batch { class_weights: Some(&[1.0]), ..good },
         Batch { row_weights: Some(&[1.0; 4]), ..good },
     ];

@@ -117,7 +117,7 @@ impl Tensors {
     pub fn read(&self, gpu: &Gpu) -> Evaluation {
         let gradient = match self.request.gradient {
             Gradient::No => None,
-            Gradient::Separate => self.gradient.as_ref(),
+            Gradient::Separate | Gradient::Widened => self.gradient.as_ref(),
             Gradient::InPlace => Some(&self.logits),
         };
         Evaluation {

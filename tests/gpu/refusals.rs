@@ -163,7 +163,7 @@ enum Step {
 fn losing(at: Step, gradient: Gradient) -> Result<Vec<Vec<u8>>> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     let case = Case::random(plain(), 50, 7);
-    let request = Request { gradient, details: false };
+    let request = Request { gradient, details: false, ..Request::default() };
     let tensors = Tensors::new(&gpu, &case, request, Place::default());
     let lose = |now| {
         if now == at {

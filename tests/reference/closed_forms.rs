@@ -1,6 +1,6 @@
 //! Cases whose truth is a formula on paper.
 
-use logloss::reference::cross_entropy;
+use logloss::reference;
 use logloss::{CrossEntropy, Reduction};
 
 use crate::common::assert_close;
@@ -48,7 +48,7 @@ fn equal_logits_with_smoothing_z_loss_and_temperature() {
         z_loss: 0.125,
         ..CrossEntropy::default()
     };
-    let got = cross_entropy(&options, &batch(&[1.5; 5], &[3])).unwrap();
+    let got = reference::evaluate(&options, &batch(&[1.5; 5], &[3])).unwrap();
     let lse = 3.0 + 5_f64.ln();
     assert_close("lse", &got.lse, &[lse], FEW_ROUNDINGS, 0.0);
     assert_close("loss", &got.losses, &[5_f64.ln() + 0.125 * lse * lse], FEW_ROUNDINGS, 0.0);
@@ -67,7 +67,7 @@ fn label_smoothing_1_is_the_mean_over_classes() {
     let options = CrossEntropy { label_smoothing: 1.0, reduction: Reduction::None, ..CrossEntropy::default() };
     let float32 = 2_f64.powi(-23);
     for target in 0..4 {
-        let got = cross_entropy(&options, &batch(&logits, &[target])).unwrap();
+        let got = reference::evaluate(&options, &batch(&logits, &[target])).unwrap();
         assert_close("loss", &got.losses, &[(3.0 - 0.75) * 2_f64.ln()], 0.0, float32);
         assert_close("gradient", &got.gradient, &[-0.125, -0.125, 0.0, 0.25], 0.0, float32);
     }
@@ -76,7 +76,7 @@ fn label_smoothing_1_is_the_mean_over_classes() {
 #[test]
 fn one_class_is_certain() {
     let options = CrossEntropy { label_smoothing: 0.1, reduction: Reduction::None, ..CrossEntropy::default() };
-    let got = cross_entropy(&options, &batch(&[3.5, -1e30], &[0, 0])).unwrap();
+    let got = reference::evaluate(&options, &batch(&[3.5, -1e30], &[0, 0])).unwrap();
     assert_eq!(got.losses, [0.0, 0.0]);
     assert_eq!(got.gradient, [0.0, 0.0]);
     assert_eq!(got.lse, [3.5, f64::from(-1e30_f32)]);
@@ -98,7 +98,7 @@ fn mean_divides_by_the_weights_of_the_rows_that_count() {
     let mut batch = batch(&[0.0; 6], &[0, 1, -100]);
     batch.class_weights = Some(&[0.5, 2.0]);
     batch.row_weights = Some(&[1.0, 3.0, 5.0]);
-    let got = cross_entropy(&options, &batch).unwrap();
+    let got = reference::evaluate(&options, &batch).unwrap();
     assert_eq!(got.weight_sum, 1.0 * 0.5 + 3.0 * 2.0);
     assert_close("losses", &got.losses, &[0.5 * 2_f64.ln(), 6.0 * 2_f64.ln(), 0.0], FEW_ROUNDINGS, 0.0);
     assert_close("loss", &[got.loss], &[2_f64.ln()], FEW_ROUNDINGS, 0.0);

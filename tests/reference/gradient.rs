@@ -1,6 +1,6 @@
 //! The gradient against finite differences of the loss.
 
-use logloss::reference::{cross_entropy, nll};
+use logloss::reference;
 use logloss::{Batch, CrossEntropy, Nll, Reduction, Shape};
 
 use crate::common::assert_close;
@@ -55,10 +55,11 @@ fn cross_entropy_gradient_is_the_derivative() {
                 [(1.0, 0.0), (0.7, 0.0), (1.0, 1.0 / 64.0), (0.7, 1.0 / 64.0), (3.0, 1.0 / 64.0)]
             {
                 let ignore_index = ignore_index.clone();
-                let options = CrossEntropy { reduction, ignore_index, label_smoothing, temperature, z_loss };
+                let options =
+                    CrossEntropy { reduction, ignore_index, label_smoothing, temperature, z_loss, softcap: None };
                 let evaluate = |logits: &[f32]| {
-                    let batch = Batch { shape: SHAPE, logits, targets: &TARGETS, class_weights, row_weights };
-                    cross_entropy(&options, &batch).unwrap()
+                    let batch = Batch { class_weights, row_weights, ..Batch::new(SHAPE, logits, &TARGETS) };
+                    reference::evaluate(&options, &batch).unwrap()
                 };
                 let name = format!("{options:?}, class weights {class_weights:?}, row weights {row_weights:?}");
                 let want = five_point_difference(|logits| evaluate(logits).loss);
@@ -75,8 +76,8 @@ fn nll_gradient_is_the_derivative() {
     for (reduction, class_weights, row_weights, ignore_index) in inputs() {
         let options = Nll { reduction, ignore_index };
         let evaluate = |logits: &[f32]| {
-            let batch = Batch { shape: SHAPE, logits, targets: &TARGETS, class_weights, row_weights };
-            nll(&options, &batch).unwrap()
+            let batch = Batch { class_weights, row_weights, ..Batch::new(SHAPE, logits, &TARGETS) };
+            reference::evaluate(&options, &batch).unwrap()
         };
         let want = five_point_difference(|logits| evaluate(logits).loss);
         assert_close(&format!("{options:?}"), &evaluate(&LOGITS).gradient, &want, 0.0, TOLERANCE);

@@ -9,7 +9,7 @@ mod gradient;
 mod identities;
 mod odd_values;
 
-use logloss::reference::{Evaluation, cross_entropy};
+use logloss::reference::{self, Evaluation};
 use logloss::{Batch, CrossEntropy, Reduction, Shape};
 
 /// Half the distance from 1 to the next float64: the relative error of one rounding.
@@ -22,7 +22,7 @@ const FEW_ROUNDINGS: f64 = 64.0 * ROUNDING;
 /// The reference on `targets.len()` rows with default options but for the reduction.
 fn evaluate(reduction: Reduction, logits: &[f32], targets: &[i32]) -> Evaluation {
     let options = CrossEntropy { reduction, ..CrossEntropy::default() };
-    cross_entropy(&options, &batch(logits, targets)).expect("a valid batch")
+    reference::evaluate(&options, &batch(logits, targets)).expect("a valid batch")
 }
 
 /// A batch of `targets.len()` rows, at least one.

@@ -123,7 +123,7 @@ impl Comparison {
                 seconds: best_seconds(&mut session, rows, runs)?,
             });
         }
-        let (rows, classes) = (batch.shape.rows.into(), batch.shape.classes.into());
+        let (rows, classes) = (batch.shape().rows.into(), batch.shape().classes.into());
         Ok(Self { rows, classes, measured })
     }
 

@@ -131,6 +131,7 @@ impl Arguments {
                 label_smoothing: self.label_smoothing.unwrap_or(0.0),
                 temperature: self.temperature.unwrap_or(1.0),
                 z_loss: self.z_loss.unwrap_or(0.0),
+                softcap: None,
             }),
             LossName::Nll => {
                 let given = [

@@ -1,0 +1,43 @@
+//! Binary hinge loss.
+
+use crate::definition::{Definition, Loss, sealed};
+use crate::{Reduction, Result, checks};
+
+/// Binary hinge loss of scores against labels of -1 or +1, one loss an element.
+///
+/// For a score `x`, label `y`, and `w` the product of the element's class and row weight:
+///
+/// ```text
+/// loss  = w * max(0, margin - y * x)
+/// dloss = w * (-y where the margin is violated, else 0)
+/// ```
+///
+/// The mean divides by the number of elements. At the corner the gradient is 0. A label other than -1 and +1 is an error.
+///
+/// Source: Rosasco et al., Are Loss Functions All the Same? (2004).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hinge {
+    /// How the losses become one number.
+    pub reduction: Reduction,
+    /// By how much a score should be on the right side of 0.
+    pub margin: f32,
+}
+
+impl Default for Hinge {
+    fn default() -> Self {
+        Self { reduction: Reduction::Mean, margin: 1.0 }
+    }
+}
+
+impl sealed::Sealed for Hinge {}
+
+impl Loss for Hinge {
+    fn validate(&self) -> Result<()> {
+        self.reduction.validate()?;
+        checks::finite("margin", self.margin)
+    }
+
+    fn definition(&self) -> Definition<'_> {
+        Definition::of_elements("hinge", self.reduction)
+    }
+}
