@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use super::context::Context;
 use super::params::{HAS_CLASS_WEIGHTS, HAS_POS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
 use super::pipeline::Pipelines;
-use super::plan::{Footprint, Plan, Tuning, plan};
+use super::plan::{Footprint, Plan, Tuning, plan, plan_regions};
 use super::program::{GpuLoss, Program};
 use super::recorder::{Recorder, Step};
+use super::regions::{self, RegionScratch};
 use super::rows;
 use super::scratch::{Scratch, whole};
 use super::shader::{Elements, Shader};
@@ -29,6 +30,7 @@ pub struct Kernel {
     definition: Definition<'static>,
     ignore_index: Vec<i32>,
     scratch: Mutex<Option<Arc<Scratch>>>,
+    region_scratch: Mutex<Option<Arc<RegionScratch>>>,
 }
 
 impl Kernel {
@@ -70,8 +72,8 @@ impl Kernel {
             program.switches.with(Switch::Details, request.details).with(Switch::Softcap, program.softcap.is_some());
         let elements = Elements::new(request.dtype, tuning.native_f16(&context.caps)?, request.gradient);
         let ignore_index = loss.definition().ignore_index.to_vec();
-        let scratch = Mutex::default();
-        let kernel = Self { context, request, program, elements, definition, ignore_index, scratch };
+        let (scratch, region_scratch) = (Mutex::default(), Mutex::default());
+        let kernel = Self { context, request, program, elements, definition, ignore_index, scratch, region_scratch };
         // Reports a forced variant that cannot run, and compiles what every batch needs.
         kernel.prepare(Shape::new(4, 4))?;
         Ok(kernel)
@@ -84,7 +86,10 @@ impl Kernel {
     pub fn prepare(&self, layout: impl Into<Layout>) -> Result<()> {
         let layout = layout.into();
         let plan = self.plan(layout)?;
-        rows::prepare(self, &plan);
+        match self.definition.unit {
+            Unit::Region(_) => regions::prepare(self, &plan),
+            Unit::Row | Unit::Element => rows::prepare(self, &plan),
+        }
         if self.request.targets(&self.definition) == TargetKind::Classes {
             self.context.pass(&plan, Shader::Survey { reduce: plan.reduce }, "survey_rows");
         }
@@ -109,7 +114,11 @@ impl Kernel {
             element: if is_wide { 4 } else { self.request.dtype.bytes() },
             row: if self.request.details { size_of::<Details>() as u64 } else { 4 },
         };
-        plan(layout, footprint, &self.context.caps, self.context.tuning)
+        let Context { caps, tuning, .. } = &self.context;
+        match self.definition.unit {
+            Unit::Region(r) => plan_regions(&layout.into(), footprint, r.samples_together, caps, *tuning),
+            Unit::Row | Unit::Element => plan(layout, footprint, caps, *tuning),
+        }
     }
 
     /// Records the loss of a batch, and its gradient if requested, into `encoder`.
@@ -134,10 +143,20 @@ impl Kernel {
         let plan = self.plan(layout)?;
         let tensors = Tensors::check(&layout, &self.definition, self.request, inputs, outputs, context.alignment())?;
         let cuts = Cuts::new(context, layout.rows())?;
+        let region_scratch = match self.definition.unit {
+            Unit::Region(r) => Some((r, RegionScratch::shared(&self.region_scratch, context, &layout, &plan, r)?)),
+            Unit::Row | Unit::Element => None,
+        };
+        let summands = match &region_scratch {
+            Some((r, _)) => regions::summands(&layout, &plan, *r)?,
+            None => layout.rows(),
+        };
+        let sum_cuts = Cuts::new(context, summands)?;
         // Where an unreduced loss is not one a row, the row losses are nobody's but ours.
         let row_losses = tensors.losses.as_ref().filter(|_| self.definition.unit == Unit::Row);
-        let spare_losses = if row_losses.is_none() { layout.rows() } else { 0 };
-        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), spare_losses)?;
+        let spare_losses = if row_losses.is_none() && region_scratch.is_none() { layout.rows() } else { 0 };
+        let blocks = cuts.blocks().max(sum_cuts.blocks());
+        let scratch = Scratch::shared(&self.scratch, context, blocks, spare_losses)?;
         let losses = row_losses.cloned().unwrap_or_else(|| scratch.losses(&layout));
         let params = self.params(&layout, &plan, inputs);
         let mut recorder = Recorder::new("logloss");
@@ -154,20 +173,29 @@ impl Kernel {
             bindings: vec![(1, whole(survey)), (3, whole(&scratch.status))],
             workgroups: 1,
         });
-        rows::record(
-            &mut recorder,
-            &rows::Call {
-                kernel: self,
-                layout,
-                plan: &plan,
-                params,
-                tensors: &tensors,
-                losses: &losses,
-                scratch: &scratch,
-            },
-        );
+        let losses = if let Some((regions, own)) = &region_scratch {
+            let (kernel, regions, plan, tensors, scratch) = (self, *regions, &plan, &tensors, &*scratch);
+            regions::record(
+                &mut recorder,
+                &regions::Call { kernel, layout, regions, plan, params, tensors, survey, scratch, own },
+            )?
+        } else {
+            rows::record(
+                &mut recorder,
+                &rows::Call {
+                    kernel: self,
+                    layout,
+                    plan: &plan,
+                    params,
+                    tensors: &tensors,
+                    losses: &losses,
+                    scratch: &scratch,
+                },
+            );
+            losses
+        };
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
-        let sum = folding.sum(&cuts, &losses);
+        let sum = folding.sum(&sum_cuts, &losses);
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "summarize"),
             params,
@@ -214,7 +242,7 @@ impl Kernel {
             ..Params::default()
         }
         .with_layout(layout)
-        .with_definition(&self.definition, layout)
+        .with_definition(&self.definition, self.request.targets(&self.definition), layout)
         .with_ignore_index(&self.ignore_index)
     }
 }

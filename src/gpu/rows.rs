@@ -57,7 +57,7 @@ pub(crate) fn record<'a>(recorder: &mut Recorder<'a>, call: &Call<'_, 'a>) {
 }
 
 /// Whether two lanes may write to one word.
-fn has_rounds(elements: Elements, plan: &Plan) -> bool {
+pub(crate) fn has_rounds(elements: Elements, plan: &Plan) -> bool {
     plan.schedule == RowSchedule::Lanes
         && !plan.aligned
         && matches!(elements.place, Place::Separate | Place::InPlace)
