@@ -1,5 +1,6 @@
 //! What a batch came to: the reduced loss, its denominator, and a status that cannot be missed.
 
+use crate::definition::{Definition, TargetKind};
 use crate::{DType, Error, Result, Shape};
 
 /// Value of the `first_*` fields of [`Summary`] where there is no such row, and of [`Details::rank`] where there is no rank.
@@ -103,6 +104,22 @@ pub struct Request {
     pub gradient: Gradient,
     /// Whether to write [`Details`] of each row; only a loss of rows against class indices has them.
     pub details: bool,
+    /// For a loss that takes targets of [either kind](crate::TargetKind::Either): one value a logit instead of class indices.
+    pub dense_targets: bool,
+}
+
+impl Request {
+    /// The loss alone, of float32 logits.
+    pub const FORWARD: Self = Self { dtype: DType::F32, gradient: Gradient::No, details: false, dense_targets: false };
+
+    /// The kind of the targets, where the loss leaves a choice.
+    pub(crate) fn targets(&self, definition: &Definition<'_>) -> TargetKind {
+        match definition.targets {
+            TargetKind::Either if self.dense_targets => TargetKind::Dense,
+            TargetKind::Either => TargetKind::Classes,
+            kind => kind,
+        }
+    }
 }
 
 /// Where the gradient goes.

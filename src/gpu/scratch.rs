@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::caps::Caps;
 use super::context::Context;
+use super::tensors::Extent;
 use super::window::Tensor;
 use crate::summary::Details;
-use crate::{Error, Result};
+use crate::{Error, Layout, Result};
 
 /// Elements that a workgroup of a vector pass folds; `BLOCK` in `shaders/pass/`.
 pub(crate) const BLOCK: u32 = 1024;
 const SURVEY_BYTES: u64 = 24;
-const STATUS_BYTES: u64 = 16;
+/// Eight words: see `shaders/row/status.wgsl`.
+pub(crate) const STATUS_BYTES: u64 = 32;
 
 /// Scratch of one operation. Encoders that share it are in no conflict: a queue runs submissions one after another, and
 /// nothing in it outlives the operation that wrote it.
@@ -72,8 +74,9 @@ impl Scratch {
     }
 
     /// The row losses of a caller who wants none.
-    pub fn losses(&self) -> Tensor<'_> {
-        Tensor { buffer: &self.losses, offset: 0, row_bytes: 4 }
+    pub fn losses(&self, layout: &Layout) -> Tensor<'_> {
+        let Extent { sample, all } = Extent::of_rows(layout, 4);
+        Tensor { buffer: &self.losses, offset: 0, sample_bytes: sample, bytes: all }
     }
 
     fn fits(&self, blocks: u32, rows: u32) -> bool {
