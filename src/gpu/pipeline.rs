@@ -47,10 +47,10 @@ impl Pipelines {
         pipelines.entry(variant).or_insert_with(|| Arc::new(self.compile(variant))).clone()
     }
 
-    /// Compiles every variant of every shader and returns how many there are.
-    pub fn compile_all(&self, caps: &Caps, lanes: u32, checked: bool) -> usize {
+    /// Compiles the variants of every shader that the device can run and `wanted` lets through, and returns how many there are.
+    pub fn compile_all(&self, caps: &Caps, lanes: u32, checked: bool, wanted: impl Fn(Shader) -> bool) -> usize {
         let mut count = 0;
-        for shader in Shader::all() {
+        for shader in Shader::all().into_iter().filter(|&shader| wanted(shader)) {
             if (shader.needs_subgroups() && !caps.subgroups) || (shader.needs_f16() && !caps.f16) {
                 continue;
             }
