@@ -1,10 +1,8 @@
 //! An engine with a loss: a chunk in, what the engine made of it out.
 
 use logloss::gpu::Evaluator;
-use logloss::totals::{Label, Labels};
 use logloss::{
-    ABSENT, AnyLoss, Batch, Details, Evaluation, Gradient, Reduction, Request, Summary, TargetKind, Unit, cpu,
-    reference,
+    ABSENT, AnyLoss, Batch, Details, Evaluation, Gradient, Reduction, Request, Summary, TargetKind, cpu, reference,
 };
 
 use super::Engine;
@@ -29,6 +27,8 @@ pub struct Goal {
     pub reduce: Reduce,
     /// Whether there is to be a gradient.
     pub gradient: bool,
+    /// Whether the targets are one value a logit.
+    pub dense_targets: bool,
 }
 
 /// What an engine made of a chunk.
@@ -72,7 +72,8 @@ impl Engine {
         // Only these have more to say of a row than its loss.
         let details = loss.targets == TargetKind::Classes;
         let wants = |place| if goal.gradient { place } else { Gradient::No };
-        let request = |place| Request { gradient: wants(place), details, ..Request::default() };
+        let dense_targets = goal.dense_targets;
+        let request = |place| Request { gradient: wants(place), details, dense_targets, ..Request::default() };
         Ok(match self {
             Self::Gpu(gpu) => {
                 // Over the logits, to save a buffer of the device.
@@ -125,7 +126,7 @@ impl Session<'_> {
             Self::Cpu { loss, request } => cpu::evaluate(loss.as_ref(), *request, batch)?,
             Self::Reference { loss, denominator, gradient } => {
                 let exact = reference::evaluate(loss.as_ref(), batch)?;
-                return Ok(rounded(loss.as_ref(), batch, exact, gradient.then_some(*denominator)));
+                return Ok(rounded(exact, gradient.then_some(*denominator)));
             }
         };
         let loss = evaluation.summary.loss.into();
@@ -135,7 +136,7 @@ impl Session<'_> {
 
 /// The reference's numbers in the shape that the other engines give them, each rounded once.
 #[expect(clippy::cast_possible_truncation, reason = "rounding to float32 is the point")]
-fn rounded(loss: &dyn AnyLoss, batch: &Batch<'_>, exact: reference::Evaluation, denominator: Option<f64>) -> Part {
+fn rounded(exact: reference::Evaluation, denominator: Option<f64>) -> Part {
     let of_row = |r: usize| {
         Some(Details {
             lse: *exact.lse.get(r)? as f32,
@@ -146,7 +147,7 @@ fn rounded(loss: &dyn AnyLoss, batch: &Batch<'_>, exact: reference::Evaluation, 
     };
     let summary = Summary {
         non_finite: exact.non_finite_rows,
-        first_non_finite: first_non_finite(loss, batch, &exact).unwrap_or(ABSENT),
+        first_non_finite: exact.first_non_finite.unwrap_or(ABSENT),
         ..bytemuck::Zeroable::zeroed()
     };
     let gradient = denominator.map_or_else(Vec::new, |d| exact.gradient.iter().map(|g| (g / d) as f32).collect());
@@ -160,24 +161,4 @@ fn rounded(loss: &dyn AnyLoss, batch: &Batch<'_>, exact: reference::Evaluation, 
         exact_losses: Some(exact.losses),
         loss: exact.loss,
     }
-}
-
-/// The first row that counts and is not finite, which the reference does not name.
-fn first_non_finite(loss: &dyn AnyLoss, batch: &Batch<'_>, exact: &reference::Evaluation) -> Option<u32> {
-    if exact.non_finite_rows == 0 {
-        return None;
-    }
-    let definition = loss.definition();
-    let nan = || exact.losses.iter().position(|loss| loss.is_nan());
-    let row = match definition.unit {
-        _ if definition.targets == TargetKind::Classes => {
-            let not_finite = |(label, rank): (Label, &u32)| matches!(label, Label::Class(_)) && *rank == ABSENT;
-            Labels::of(batch, definition.ignore_index).iter().zip(&exact.rank).position(not_finite)
-        }
-        Unit::Row => nan(),
-        // Chunks of such losses are row-major.
-        Unit::Element => nan().map(|element| element / batch.layout.classes().max(1) as usize),
-        Unit::Region(_) => None,
-    };
-    row.and_then(|row| u32::try_from(row).ok())
 }

@@ -1,5 +1,7 @@
 //! Which loss has which options.
 
+use clap::ValueEnum as _;
+
 use super::LossName::{
     self, Bce, BceWithLogits, CrossEntropy, Dice, DiceCrossEntropy, DiceFocal, Focal, GeneralizedDice, Hinge, KlDiv,
     LogitDivergence, Mse, MultiMargin, Nll, SigmoidFocal, SoftCrossEntropy, SquaredHinge, Tversky,
@@ -88,9 +90,33 @@ pub(super) fn check(name: LossName, options: &LossOptions) -> Outcome<()> {
     }
 }
 
+/// A table of the losses with their options, for the help.
+pub fn options_by_loss() -> String {
+    /// Columns of a name, and of a line.
+    const NAME: usize = 22;
+    const LINE: usize = 98;
+    let mut table = String::new();
+    for name in LossName::value_variants() {
+        let mut line = format!("  {name:<width$}", width = NAME - 2);
+        // Who ignores an index can also ignore none.
+        let rules = RULES.iter().filter(|rule| rule.losses.contains(name) && rule.option != "--no-ignore-index");
+        for Rule { option, .. } in rules {
+            if line.len() + option.len() + 1 > LINE {
+                table += line.trim_end();
+                table.push('\n');
+                line = " ".repeat(NAME);
+            }
+            line += option;
+            line.push(' ');
+        }
+        table += line.trim_end();
+        table.push('\n');
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum as _;
     use logloss::{Reduction, TargetKind};
 
     use super::*;

@@ -8,6 +8,7 @@ mod options;
 use logloss::{AnyLoss, Mean, Reduction, Regions, TargetKind, Unit};
 
 use crate::failure::{Failure, Outcome};
+pub use applicable::options_by_loss;
 pub use name::{LossName, ReductionName};
 pub use options::LossOptions;
 

@@ -114,7 +114,7 @@ impl fmt::Display for ReductionName {
 /// The name that the command line knows a value by.
 fn display(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match value.to_possible_value() {
-        Some(value) => f.write_str(value.get_name()),
+        Some(value) => f.pad(value.get_name()),
         None => Ok(()),
     }
 }

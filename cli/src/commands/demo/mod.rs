@@ -100,7 +100,7 @@ struct Measured {
 impl Comparison {
     fn of(rows: &Rows, engines: &[Engine]) -> Outcome<Self> {
         let batch = rows.batch()?;
-        let goal = Goal { reduce: Reduce::Over(rows.targets.len() as f64), gradient: true };
+        let goal = Goal { reduce: Reduce::Over(rows.targets.len() as f64), gradient: true, dense_targets: false };
         let mut exact = Engine::Reference.session(&cross_entropy()?, goal)?;
         let exact = exact.evaluate(&batch)?.evaluation.gradient;
         let mut measured = Vec::new();
@@ -219,7 +219,7 @@ fn hard_rows(engines: &[Engine]) -> Outcome<Vec<HardRow>> {
         let rows = Rows { logits: logits.to_vec(), targets: vec![0], classes: logits.len() };
         let mut losses = Vec::new();
         for engine in engines {
-            let goal = Goal { reduce: Reduce::Sum, gradient: false };
+            let goal = Goal { reduce: Reduce::Sum, gradient: false, dense_targets: false };
             let result = engine.session(&cross_entropy()?, goal)?.evaluate(&rows.batch()?)?;
             let exact = result.exact_losses.and_then(|losses| losses.first().copied());
             let rounded = result.evaluation.losses.first().map(|&loss| loss.into());

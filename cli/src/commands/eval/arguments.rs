@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use logloss::TargetKind;
 use logloss::gpu::AdapterChoice;
 
+use super::help;
 use crate::engine::EngineName;
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
@@ -15,36 +16,7 @@ use crate::tensor::TensorSet;
 
 /// Options of `logloss eval`.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "\
-LOSSES
-  targets             losses
-  class indices       cross-entropy, nll, focal, multi-margin
-  one value a logit   soft-cross-entropy, kl-div: probabilities; bce, bce-with-logits, sigmoid-focal: 0 to 1;
-                      hinge, squared-hinge: -1 or +1; mse: any; logit-divergence: logits
-  either              dice, generalized-dice, tversky, dice-cross-entropy, dice-focal: indices, or one-hot or soft
-
-  A region of dice and its kin is all positions of a class in a sample: a sample is an entry of the first dimension. With
-  --batch, and for the sums dice-cross-entropy and dice-focal, the whole batch must fit --memory.
-
-METRICS, of losses of class indices
-  perplexity   exp of the mean cross-entropy in nats of the rows that count, all alike: without class weights, label
-               smoothing and z-loss, and with the softcap and the temperature
-  bits         the same mean in bits: nats / ln 2
-  top1, top5   share of the rows that count whose target is among the 1 or 5 largest logits; of two equal logits the
-               lower class is the larger
-  weight_sum   sum of weight[target] over the rows that count: what the mean divides by (for multi-margin that is the
-               number of these rows)
-
-EXAMPLES
-  logloss eval --logits logits.npy --targets targets.npy
-  logloss eval --logits shard-*.npy --targets labels.npz --reduction sum --json
-  logloss eval --logits seg.safetensors --logits-key scores --targets masks.npy --class-axis 1 --weight w.npy \\
-               --label-smoothing 0.1 --out-grad grad.npy
-  logloss eval --loss dice --logits scores.npy --targets masks.npy --include-background false
-  logloss eval --loss kl-div --reduction batchmean --logits student.npy --targets teacher-probabilities.npy
-
-Files may be larger than memory: they are read in chunks of rows, or of samples. The results do not depend on the size of
-a chunk.")]
+#[command(after_long_help = help::after_options())]
 pub struct Arguments {
     /// Logits, in .npy, .npz or .safetensors files: float32, float16, bfloat16 (safetensors), or float64, which is rounded
     /// to float32. Several files are one batch along the first dimension, in the order given

@@ -8,6 +8,7 @@
 
 mod arguments;
 mod chunks;
+mod help;
 mod log_prob;
 mod regions;
 mod report;
@@ -17,9 +18,9 @@ mod tally;
 use std::time::{Duration, Instant};
 
 use logloss::totals::Survey;
-use logloss::{Mean, Unit};
+use logloss::{Mean, TargetKind, Unit};
 
-use crate::engine::{Engine, Load, Reduce};
+use crate::engine::{Engine, Goal, Load, Reduce};
 use crate::failure::{Failure, Outcome};
 use crate::input::{Input, Samples};
 use crate::interrupt::Interrupt;
@@ -98,16 +99,18 @@ impl Task<'_> {
         self.arguments.outputs.out_grad.is_some() && self.denominator != 0.0
     }
 
-    /// What the gradient of a chunk is of.
-    fn share(&self) -> Reduce {
+    /// What is to be computed of a chunk: the losses, and its share of the gradient.
+    fn goal(&self) -> Goal {
+        let gradient = self.wants_gradient();
         let divides = matches!(self.arguments.reduction, ReductionName::Mean | ReductionName::Batchmean);
-        if divides && self.wants_gradient() { Reduce::Over(self.denominator) } else { Reduce::Sum }
+        let reduce = if divides && gradient { Reduce::Over(self.denominator) } else { Reduce::Sum };
+        Goal { reduce, gradient, dense_targets: self.input.kind == TargetKind::Dense }
     }
 
     fn budget(&self, outputs: &Outputs) -> Budget {
         let load = Load {
             gradient: self.wants_gradient(),
-            dense_targets: self.input.kind == logloss::TargetKind::Dense,
+            dense_targets: self.input.kind == TargetKind::Dense,
             element_losses: self.loss.unit == Unit::Element,
         };
         // Gathered rows, and their log-probabilities.

@@ -18,8 +18,7 @@ use crate::progress;
 /// See the exit codes.
 pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tally<'a>> {
     let &Task { loss, input, .. } = task;
-    let gradient = task.wants_gradient();
-    let goal = Goal { reduce: reduce(task), gradient };
+    let goal = goal(task);
     let all = Samples::of(input);
     let budget = task.budget(outputs);
     let step = if loss.is_of_the_whole() {
@@ -49,7 +48,7 @@ pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tall
             outputs.write_losses(regions, &part.evaluation.losses)?;
         }
         regions += part.evaluation.losses.len();
-        if gradient {
+        if goal.gradient {
             outputs.write_sample_gradient(input, all, first, &part.evaluation.gradient)?;
         }
         log_prob.write(task, outputs, rows.clone())?;
@@ -61,12 +60,13 @@ pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tall
 }
 
 /// A sum of two losses is not the sum of unreduced losses: it reduces itself.
-fn reduce(task: &Task<'_>) -> Reduce {
+fn goal(task: &Task<'_>) -> Goal {
     if !task.loss.name.is_sum_of_two() {
-        return task.share();
+        return task.goal();
     }
-    Reduce::Itself(match task.arguments.reduction {
+    let reduction = match task.arguments.reduction {
         ReductionName::Mean => Reduction::Mean,
         ReductionName::Sum | ReductionName::None | ReductionName::Batchmean => Reduction::Sum,
-    })
+    };
+    Goal { reduce: Reduce::Itself(reduction), ..task.goal() }
 }

@@ -5,7 +5,6 @@ use logloss::Unit;
 use super::Task;
 use super::log_prob::LogProb;
 use super::tally::Tally;
-use crate::engine::Goal;
 use crate::failure::Outcome;
 use crate::input::Buffers;
 use crate::outputs::Outputs;
@@ -17,8 +16,8 @@ use crate::progress;
 /// See the exit codes.
 pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tally<'a>> {
     let &Task { loss, input, .. } = task;
-    let gradient = task.wants_gradient();
-    let mut session = task.engine.session(loss, Goal { reduce: task.share(), gradient })?;
+    let goal = task.goal();
+    let mut session = task.engine.session(loss, goal)?;
     let bar = progress::bar(input.logits_bytes(), task.arguments.quiet);
     let (mut buffers, mut log_prob) = (Buffers::default(), LogProb::default());
     let mut tally = Tally::of(loss);
@@ -34,7 +33,7 @@ pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tall
         } else {
             outputs.write_losses(first, &part.evaluation.losses)?;
         }
-        if gradient {
+        if goal.gradient {
             outputs.write_gradient(input, first, &part.evaluation.gradient)?;
         }
         log_prob.write(task, outputs, rows.clone())?;
