@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use logloss::{Error, TargetKind};
 
 use super::Input;
-use crate::tensor::{ShapeText, TensorSet};
+use crate::tensor::{ShapeText, Source, TensorSet};
 
 /// The first file of a set, for messages about all of it.
 pub(super) fn name(set: &TensorSet) -> String {
@@ -43,26 +43,38 @@ impl Input {
 
     /// File and row of the batch's row `row`: by its target, or where the targets are one value a logit by its logits.
     ///
-    /// Targets of more than one dimension have no row numbers that a user would know: they are given by their index too.
+    /// Rows of more than one dimension have no numbers that a user would know: they are given by their index too.
     pub fn place_of_row(&self, row: usize) -> String {
-        if self.kind != TargetKind::Classes {
-            return self.place_of_element(&self.logits, row, 0);
+        let place = if self.kind == TargetKind::Classes {
+            self.targets.locate(row).map(|(source, local)| (source, local, index_of(local, self.targets.shape())))
+        } else {
+            self.place_in(&self.logits, row, 0).map(|(source, local, mut index)| {
+                index.remove(self.axis.axis);
+                (source, local, index)
+            })
+        };
+        match place {
+            None => format!("row {row}"),
+            Some((source, local, index)) if index.len() < 2 => format!("{source}, row {local}"),
+            Some((source, local, index)) => format!("{source}, row {local} (index {})", ShapeText(&index)),
         }
-        let Some((source, local)) = self.targets.locate(row) else { return format!("row {row}") };
-        let shape = self.targets.shape();
-        if shape.len() < 2 {
-            return format!("{source}, row {local}");
-        }
-        format!("{source}, row {local} (index {})", ShapeText(&index_of(local, shape)))
     }
 
     /// File, row and index of a class of a row, in a set of the logits' shape.
     fn place_of_element(&self, set: &TensorSet, row: usize, class: usize) -> String {
+        match self.place_in(set, row, class) {
+            None => format!("row {row}, class {class}"),
+            Some((source, local, index)) => format!("{source}, row {local} (index {})", ShapeText(&index)),
+        }
+    }
+
+    /// File, row in it, and index in it.
+    fn place_in<'a>(&self, set: &'a TensorSet, row: usize, class: usize) -> Option<(&'a Source, usize, Vec<usize>)> {
         let element = self.axis.index(row, class);
-        let Some((source, local)) = set.locate(element) else { return format!("row {row}") };
+        let (source, local) = set.locate(element)?;
         // Files are joined along the first dimension: unless that is the classes', each starts with a row of its own.
         let before = if self.axis.axis == 0 { 0 } else { (element - local) / self.axis.classes };
-        format!("{source}, row {} (index {})", row - before, ShapeText(&index_of(local, set.shape())))
+        Some((source, row - before, index_of(local, set.shape())))
     }
 }
 
