@@ -76,7 +76,8 @@ struct Record {
     dense: Dense,
     softmax: Softmax,
     scale: f32,
-    drawn: f32,   // what p_c is multiplied by in the gradient
+    mass: f32,
+    drawn: f32,   // what the z-loss multiplies p_c by
     spread: f32,  // the z-loss of an element
 }
 
@@ -95,7 +96,8 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
         row.dense,
         s,
         row.dense.weight * inverse_temperature() * gradient_scale(),
-        sums.y + weighted(2.0 * z_loss(), lse),
+        sums.y,
+        weighted(2.0 * z_loss(), lse),
         penalty / f32(params.classes),
     );
 }
@@ -112,7 +114,9 @@ fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
         let loss = weighted4(vec4(r.dense.weight), own + r.spread);
         write_elements(r.dense, class_id, select(vec4(params.nan), loss, r.kind == GRADIENT));
     }
-    let g = r.scale * (r.drawn * prob_of(r.softmax, x) - t.value);
+    let p = prob_of(r.softmax, x);
+    // The small difference first: where p_c is close to t_c, the z-loss is all that is left.
+    let g = r.scale * (fma(p, vec4(r.mass), -t.value) + p * r.drawn);
     return select(vec4(params.nan), g, r.kind == GRADIENT);
 }
 

@@ -16,15 +16,17 @@ struct Partial {
     order: Order,
     violation: vec4<f32>, // sum of max(0, margin - x_t + x_c)^p
     slope: vec4<f32>,     // sum of its derivative by x_c
+    largest: f32,
     magnitude: vec4<u32>, // largest |x| seen, as bits shifted left by one: above INFINITE means NaN
 }
 
 fn partial_identity() -> Partial {
-    return Partial(max_sum_identity(), order_identity(), vec4(0.0), vec4(0.0), vec4(0u));
+    return Partial(max_sum_identity(), order_identity(), vec4(0.0), vec4(0.0), params.minus_infinity, vec4(0u));
 }
 
 fn partial_raise(a: Partial, candidate: f32) -> Partial {
     var r = a;
+    r.largest = max(a.largest, candidate);
     if DETAILS { r.rest = max_sum_raise(a.rest, candidate); }
     return r;
 }
@@ -57,6 +59,7 @@ fn partial_combine(a: Partial, b: Partial) -> Partial {
         order_combine(a.order, b.order),
         a.violation + b.violation,
         a.slope + b.slope,
+        max(a.largest, b.largest),
         max(a.magnitude, b.magnitude),
     );
 }
@@ -74,7 +77,8 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     let has_class = t.class_id != NO_CLASS;
     let sums = reduce_sum(vec4(dot(mine.violation, vec4(1.0)), dot(mine.slope, vec4(1.0)), 0.0, 0.0), lane);
     let has_nan = select(0.0, 1.0, any(mine.magnitude > vec4(INFINITE)) || is_nan(row.logit));
-    let non_finite = has_class && (reduce_max(vec4(has_nan, 0.0, 0.0, 0.0), lane).x > 0.0 || is_nan(sums.x));
+    let highest = reduce_max(vec4(mine.largest, has_nan, 0.0, 0.0), lane);
+    let non_finite = has_class && (highest.y > 0.0 || is_infinite(max(highest.x, row.logit)));
     let weight = t.class_weight * t.row_weight / f32(params.classes);
 
     var kind = GRADIENT;

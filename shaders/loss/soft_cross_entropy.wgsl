@@ -54,7 +54,9 @@ struct Record {
     kind: u32,
     dense: Dense,
     maximum: f32,
-    softmax: f32,  // gradient is softmax * 2^(scale (x_c - maximum)) - scale * q_c
+    over_sum: f32,  // gradient is scale * (p_c mass - q_c + p_c drawn) with p_c = over_sum * 2^(scale (x_c - maximum))
+    mass: f32,
+    drawn: f32,
     scale: f32,
 }
 
@@ -70,15 +72,17 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
         if !s.finite { count_non_finite(row.dense.index); }
     }
     let scale = row.dense.weight * inverse_temperature() * gradient_scale();
-    let softmax = (sums.y + weighted(2.0 * z_loss(), lse)) / s.sum * scale;
-    return Record(select(NOT_A_NUMBER, GRADIENT, s.finite), row.dense, s.maximum, softmax, scale);
+    let kind = select(NOT_A_NUMBER, GRADIENT, s.finite);
+    return Record(kind, row.dense, s.maximum, 1.0 / s.sum, sums.y, weighted(2.0 * z_loss(), lse), scale);
 }
 
 fn is_constant(r: Record) -> bool { return r.kind != GRADIENT; }
 fn constant(r: Record) -> f32 { return params.nan; }
 
 fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
-    return r.softmax * exp2(exponent_scale() * (x - r.maximum)) - r.scale * target_weights(r.dense, class_id);
+    let p = r.over_sum * exp2(exponent_scale() * (x - r.maximum));
+    // The small difference first: where p_c is close to q_c, the z-loss is all that is left.
+    return r.scale * (fma(p, vec4(r.mass), -target_weights(r.dense, class_id)) + p * r.drawn);
 }
 
 fn special_class(r: Record) -> u32 { return NO_CLASS; }

@@ -173,6 +173,8 @@ impl Gpu {
         let staging: Vec<_> = ranges
             .iter()
             .map(|&(buffer, size)| {
+                // Copies are made of whole words.
+                let size = size.next_multiple_of(4);
                 let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("logloss staging"),
                     size: size.max(4),

@@ -23,7 +23,7 @@ pub(crate) struct Scratch {
     pub sums: [wgpu::Buffer; 2],
     /// Stands for row losses that the caller does not want.
     losses: wgpu::Buffer,
-    /// Stand for weights that are absent; never read.
+    /// Stands for weights and surveys that are absent; never read.
     pub absent_input: wgpu::Buffer,
     /// Stands for details that are absent; never written.
     pub absent_output: wgpu::Buffer,
@@ -52,7 +52,7 @@ impl Scratch {
             surveys: [survey()?, survey()?],
             sums: [sum()?, sum()?],
             losses: buffer("logloss losses", 4 * u64::from(rows))?,
-            absent_input: buffer("logloss absent input", 16)?,
+            absent_input: buffer("logloss absent input", SURVEY_BYTES)?,
             absent_output: buffer("logloss absent output", size_of::<Details>() as u64)?,
             blocks,
             rows,
