@@ -15,7 +15,7 @@ mod report;
 mod rows;
 mod tally;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use logloss::totals::Survey;
 use logloss::{Mean, TargetKind, Unit};
@@ -51,15 +51,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let engine = Engine::open(arguments.engine, arguments.adapter().as_ref())?;
     let denominator = denominator(arguments.reduction, &loss, &input, survey.as_ref());
     let task = Task { arguments, loss: &loss, input: &input, engine: &engine, denominator, interrupt: &interrupt };
-    let start_of_logits = Instant::now();
     let tally = match loss.unit {
         Unit::Row | Unit::Element => rows::stream(&task, &mut outputs)?,
         Unit::Region(_) => regions::stream(&task, &mut outputs)?,
     };
     interrupt.check()?;
-    let of_logits = start_of_logits.elapsed();
     outputs.finish()?;
-    let time = Time { all: start.elapsed(), of_logits };
+    let time = start.elapsed();
 
     if tally.non_finite() > 0 {
         let place = tally
@@ -83,14 +81,6 @@ struct Task<'a> {
     /// What the reduction divides the sum of the losses by.
     denominator: f64,
     interrupt: &'a Interrupt,
-}
-
-/// How long it took.
-struct Time {
-    /// With reading the targets, opening the device and compiling for it.
-    all: Duration,
-    /// From compiling to the last chunk.
-    of_logits: Duration,
 }
 
 impl Task<'_> {

@@ -56,7 +56,7 @@ pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tall
         bar.set_position(input.logits_bytes() / all.count.max(1) as u64 * samples.end as u64);
     }
     bar.finish_and_clear();
-    Ok(tally)
+    Ok(tally.finished())
 }
 
 /// A sum of two losses is not the sum of unreduced losses: it reduces itself.

@@ -1,10 +1,12 @@
 //! What `logloss eval` says at the end: a table for people, or one JSON object.
 
+use std::time::Duration;
+
 use logloss::totals::{Survey, Totals};
 use serde_json::{Map, Value};
 
+use super::Task;
 use super::tally::Tally;
-use super::{Task, Time};
 use crate::loss::ReductionName;
 use crate::{number, report};
 
@@ -13,7 +15,8 @@ pub(super) struct Report<'a> {
     pub(super) task: &'a Task<'a>,
     pub(super) survey: Option<&'a Survey>,
     pub(super) tally: &'a Tally<'a>,
-    pub(super) time: Time,
+    /// How long everything took, with reading the targets, opening the device and compiling for it.
+    pub(super) time: Duration,
 }
 
 impl Report<'_> {
@@ -51,8 +54,8 @@ impl Report<'_> {
         put("engine", engine.name().into());
         put("adapter", engine.adapter().into());
         put("dtype", input.logits.element().name().into());
-        put("seconds", self.time.all.as_secs_f64().into());
-        put("row_seconds", self.time.of_logits.as_secs_f64().into());
+        put("seconds", self.time.as_secs_f64().into());
+        put("row_seconds", self.tally.time().as_secs_f64().into());
         report::pretty(&Value::Object(object))
     }
 
@@ -88,7 +91,7 @@ impl Report<'_> {
         }
         let adapter = engine.adapter().map_or_else(String::new, |adapter| format!(", {adapter}"));
         rows.push(("engine", format!("{}{adapter}", engine.name())));
-        let (all, of_logits) = (self.time.all.as_secs_f64(), self.time.of_logits.as_secs_f64());
+        let (all, of_logits) = (self.time.as_secs_f64(), self.tally.time().as_secs_f64());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]
         let rate = (input.logits_bytes() as f64 / of_logits.max(1e-9)) as u64;
         rows.push(("time", format!("{all:.3} s; rows {of_logits:.3} s, {}/s of logits", number::bytes(rate))));

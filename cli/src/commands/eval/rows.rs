@@ -41,5 +41,5 @@ pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tall
         bar.set_position(input.logits_bytes() / all as u64 * rows.end as u64);
     }
     bar.finish_and_clear();
-    Ok(tally)
+    Ok(tally.finished())
 }

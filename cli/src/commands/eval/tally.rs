@@ -1,5 +1,7 @@
 //! What the chunks come to.
 
+use std::time::{Duration, Instant};
+
 use logloss::totals::{Labels, PairwiseSum, Totals, reduced_loss};
 use logloss::{ABSENT, Batch, Reduction, TargetKind};
 
@@ -17,6 +19,8 @@ pub(super) struct Tally<'a> {
     whole: Option<f64>,
     non_finite: u64,
     first_non_finite: Option<usize>,
+    start: Instant,
+    time: Duration,
 }
 
 impl<'a> Tally<'a> {
@@ -29,6 +33,8 @@ impl<'a> Tally<'a> {
             whole: None,
             non_finite: 0,
             first_non_finite: None,
+            start: Instant::now(),
+            time: Duration::ZERO,
         }
     }
 
@@ -56,6 +62,16 @@ impl<'a> Tally<'a> {
     /// Takes the loss of the whole batch as the loss itself reduced it.
     pub(super) const fn set_whole(&mut self, loss: f64) {
         self.whole = Some(loss);
+    }
+
+    /// Stops the clock, which has run since nothing was there.
+    pub(super) fn finished(self) -> Self {
+        Self { time: self.start.elapsed(), ..self }
+    }
+
+    /// How long the chunks took.
+    pub(super) const fn time(&self) -> Duration {
+        self.time
     }
 
     /// The sum of the losses over `denominator`; NaN where that is 0.
