@@ -28,15 +28,17 @@ pub struct Summary {
     pub ignored: u32,
     /// The first of them, or [`ABSENT`].
     pub first_ignored: u32,
-    /// Rows whose target is neither a class nor ignored.
+    /// Rows whose target is neither a class nor ignored; for a loss of elements, logits that are outside its domain, or whose
+    /// target is.
     pub bad_targets: u32,
-    /// The first of them, or [`ABSENT`].
+    /// The first of them (or the first row with one), or [`ABSENT`].
     pub first_bad_row: u32,
-    /// The target in that row.
+    /// The target in that row; 0, which always is a class, where targets are no class indices.
     pub first_bad_target: i32,
-    /// Rows that count and hold NaN, +inf, or nothing but -inf.
+    /// Rows that count and hold NaN, +inf, or nothing but -inf; for a loss of elements, logits whose loss is NaN although they
+    /// and their targets are inside its domain.
     pub non_finite: u32,
-    /// The first of them, or [`ABSENT`].
+    /// The first of them (or the first row with one), or [`ABSENT`].
     pub first_non_finite: u32,
     /// Pads the struct to 64 bytes.
     pub reserved: [u32; 4],
@@ -52,10 +54,14 @@ impl Summary {
     /// Turns a bad target into an error.
     ///
     /// # Errors
-    /// [`Error::BadTarget`] names the first bad row and its target.
+    /// [`Error::BadTarget`] names the first bad row and its target; [`Error::OutsideDomain`] the first row with a bad value,
+    /// where targets are no class indices.
     pub fn check(&self, shape: Shape) -> Result<()> {
         if self.bad_targets == 0 {
             return Ok(());
+        }
+        if u32::try_from(self.first_bad_target).is_ok_and(|target| target < shape.classes) {
+            return Err(Error::OutsideDomain { row: self.first_bad_row.into(), count: self.bad_targets.into() });
         }
         Err(Error::BadTarget {
             row: self.first_bad_row.into(),

@@ -1,6 +1,6 @@
 // Elementary functions of one row, to a few ULP. WGSL's own log has only an absolute bound around 1 and there is no log1p,
 // which is where a confident row's loss lives; its exp may lose 2|x| ULP.
-// Provides: LN_2, accurate_exp, accurate_log, their four-wide forms, log1p_unit, margin_of, is_nan, is_infinite, weighted.
+// Provides: LN_2, accurate_exp, accurate_log, log1p_unit, margin_of, weighted, and their four-wide forms; is_nan, is_infinite.
 
 const LN_2 = 0.69314718;
 
@@ -60,6 +60,27 @@ fn weighted(w: f32, x: f32) -> f32 { return select(w * x, 0.0, w == 0.0); }
 fn weighted4(w: vec4<f32>, x: vec4<f32>) -> vec4<f32> { return select(w * x, vec4(0.0), w == vec4(0.0)); }
 
 // Softplus and sigmoid of z and of -z, from one exponential.
+struct Margin4 {
+    softplus: vec4<f32>,
+    softplus_of_negative: vec4<f32>,
+    sigmoid: vec4<f32>,
+    sigmoid_of_negative: vec4<f32>,
+}
+
+fn margin_of4(z: vec4<f32>) -> Margin4 {
+    let e = accurate_exp4(-abs(z));
+    let l = log1p_unit4(e);
+    let large = 1.0 / (1.0 + e);
+    let small = e / (1.0 + e);
+    let positive = z >= vec4(0.0);
+    return Margin4(
+        max(z, vec4(0.0)) + l,
+        max(-z, vec4(0.0)) + l,
+        select(small, large, positive),
+        select(large, small, positive),
+    );
+}
+
 struct Margin {
     softplus: f32,
     softplus_of_negative: f32,
@@ -68,14 +89,6 @@ struct Margin {
 }
 
 fn margin_of(z: f32) -> Margin {
-    let e = accurate_exp(-abs(z));
-    let l = log1p_unit(e);
-    let large = 1.0 / (1.0 + e);
-    let small = e / (1.0 + e);
-    return Margin(
-        max(z, 0.0) + l,
-        max(-z, 0.0) + l,
-        select(small, large, z >= 0.0),
-        select(large, small, z >= 0.0),
-    );
+    let m = margin_of4(vec4(z));
+    return Margin(m.softplus.x, m.softplus_of_negative.x, m.sigmoid.x, m.sigmoid_of_negative.x);
 }

@@ -106,7 +106,7 @@ impl<'g> Evaluator<'g> {
     ///
     /// # Errors
     /// [`Error::LengthMismatch`](crate::Error::LengthMismatch), [`Error::BadTarget`](crate::Error::BadTarget),
-    /// [`Error::TooLarge`](crate::Error::TooLarge) or [`Error::Device`](crate::Error::Device).
+    /// [`Error::BadValue`](crate::Error::BadValue), [`Error::TooLarge`](crate::Error::TooLarge) or [`Error::Device`](crate::Error::Device).
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Evaluation> {
         let (gpu, layout, request) = (self.gpu, batch.layout, self.request);
         let definition = self.kernel.definition();
@@ -158,7 +158,11 @@ impl<'g> Evaluator<'g> {
             Gradient::InPlace => ranges.push((inputs.logits.buffer, gradient_bytes)),
         }
         let mut bytes = gpu.read_back(&ranges)?.into_iter();
-        let summary = checked_summary(bytes.next().as_ref(), layout.shape())?;
+        let summary = checked_summary(bytes.next().as_ref(), layout.shape()).map_err(|error| match error {
+            // Here the values are at hand.
+            Error::OutsideDomain { .. } => self.kernel.program().domains.violation(batch).unwrap_or(error),
+            _ => error,
+        })?;
         let losses = collect(bytes.next());
         let details = if request.details { collect(bytes.next()) } else { Vec::new() };
         let mut gradient = bytes.next().map_or_else(Vec::new, |bytes| widen(gradient_dtype, &bytes));

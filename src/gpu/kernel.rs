@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use super::context::Context;
+use super::elements;
 use super::params::{HAS_CLASS_WEIGHTS, HAS_POS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
 use super::pipeline::Pipelines;
-use super::plan::{Footprint, Plan, Tuning, plan};
+use super::plan::{Footprint, Plan, Tuning, plan, plan_blocks};
 use super::program::{GpuLoss, Program};
 use super::recorder::{Recorder, Step};
 use super::rows;
-use super::scratch::{Scratch, whole};
-use super::shader::{Elements, Shader};
+use super::scratch::{Room, Scratch, whole};
+use super::shader::{Elements, Family, Shader};
 use super::switch::Switch;
 use super::tensors::{Inputs, Outputs, Tensors};
 use super::vector::{Cuts, Folding};
@@ -84,7 +85,10 @@ impl Kernel {
     pub fn prepare(&self, layout: impl Into<Layout>) -> Result<()> {
         let layout = layout.into();
         let plan = self.plan(layout)?;
-        rows::prepare(self, &plan);
+        match self.family() {
+            Family::Elements => elements::prepare(self, &plan),
+            Family::Labelled | Family::Dense | Family::Plain => rows::prepare(self, &plan),
+        }
         if self.request.targets(&self.definition) == TargetKind::Classes {
             self.context.pass(&plan, Shader::Survey { reduce: plan.reduce }, "survey_rows");
         }
@@ -109,7 +113,11 @@ impl Kernel {
             element: if is_wide { 4 } else { self.request.dtype.bytes() },
             row: if self.request.details { size_of::<Details>() as u64 } else { 4 },
         };
-        plan(layout, footprint, &self.context.caps, self.context.tuning)
+        let Context { caps, tuning, .. } = &self.context;
+        match self.family() {
+            Family::Elements => plan_blocks(&layout.into(), footprint.element, caps, *tuning),
+            Family::Labelled | Family::Dense | Family::Plain => plan(layout, footprint, caps, *tuning),
+        }
     }
 
     /// Records the loss of a batch, and its gradient if requested, into `encoder`.
@@ -133,12 +141,22 @@ impl Kernel {
         let context = &self.context;
         let plan = self.plan(layout)?;
         let tensors = Tensors::check(&layout, &self.definition, self.request, inputs, outputs, context.alignment())?;
-        let cuts = Cuts::new(context, layout.rows())?;
         // Where an unreduced loss is not one a row, the row losses are nobody's but ours.
         let row_losses = tensors.losses.as_ref().filter(|_| self.definition.unit == Unit::Row);
-        let spare_losses = if row_losses.is_none() { layout.rows() } else { 0 };
-        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), spare_losses)?;
-        let losses = row_losses.cloned().unwrap_or_else(|| scratch.losses(&layout));
+        let is_elements = self.family() == Family::Elements;
+        let summands = if is_elements { elements::blocks(&plan) } else { layout.rows() };
+        let cuts = Cuts::new(context, summands)?;
+        let room = Room {
+            blocks: cuts.blocks(),
+            rows: if row_losses.is_none() && !is_elements { layout.rows() } else { 0 },
+            partials: if is_elements { summands } else { 0 },
+        };
+        let scratch = Scratch::shared(&self.scratch, context, room)?;
+        let losses = match row_losses {
+            Some(losses) => losses.clone(),
+            None if is_elements => scratch.partials(summands),
+            None => scratch.losses(&layout),
+        };
         let params = self.params(&layout, &plan, inputs);
         let mut recorder = Recorder::new("logloss");
 
@@ -154,18 +172,19 @@ impl Kernel {
             bindings: vec![(1, whole(survey)), (3, whole(&scratch.status))],
             workgroups: 1,
         });
-        rows::record(
-            &mut recorder,
-            &rows::Call {
-                kernel: self,
-                layout,
-                plan: &plan,
-                params,
-                tensors: &tensors,
-                losses: &losses,
-                scratch: &scratch,
-            },
-        );
+        let call = rows::Call {
+            kernel: self,
+            layout,
+            plan: &plan,
+            params,
+            tensors: &tensors,
+            losses: &losses,
+            scratch: &scratch,
+        };
+        match self.family() {
+            Family::Elements => elements::record(&mut recorder, &call)?,
+            Family::Labelled | Family::Dense | Family::Plain => rows::record(&mut recorder, &call),
+        }
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
         let sum = folding.sum(&cuts, &losses);
         recorder.push(Step {
@@ -200,6 +219,10 @@ impl Kernel {
 
     pub(crate) const fn definition(&self) -> &Definition<'static> {
         &self.definition
+    }
+
+    const fn family(&self) -> Family {
+        self.program.fragment.family()
     }
 
     fn params(&self, layout: &Layout, plan: &Plan, inputs: &Inputs<'_>) -> Params {

@@ -6,6 +6,7 @@
 mod caps;
 mod context;
 mod device;
+mod elements;
 mod evaluator;
 mod kernel;
 mod params;

@@ -13,7 +13,7 @@ use super::pipeline::Pipelines;
 use super::plan::{Footprint, Plan, Tuning, plan};
 use super::program::softmax_options;
 use super::recorder::{Recorder, Step};
-use super::scratch::{Scratch, whole};
+use super::scratch::{Room, Scratch, whole};
 use super::shader::{self, Elements, LossFragment, Shader};
 use super::switch::{Switch, Switches};
 use super::tensors::{Extent, check, distinct};
@@ -126,7 +126,7 @@ impl Gather {
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit.
     pub fn new(device: &wgpu::Device) -> Result<Self> {
         let context = Context::new(Arc::new(Pipelines::new(device)), Tuning::default())?;
-        let scratch = Scratch::new(&context, 0, 0)?;
+        let scratch = Scratch::new(&context, Room::default())?;
         Ok(Self { context, scratch })
     }
 
@@ -226,7 +226,7 @@ impl Sum {
         let vector = check("vector", vector, Extent { sample: 4, all: 4 * u64::from(count) }, alignment)?;
         let output = check("output", output, Extent::uncut(4), alignment)?;
         let cuts = Cuts::new(context, count)?;
-        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), 0)?;
+        let scratch = Scratch::shared(&self.scratch, context, Room { blocks: cuts.blocks(), ..Room::default() })?;
         let params = Params { denominator: if self.mean { count as f32 } else { 1.0 }, ..Params::default() };
         let mut recorder = Recorder::new("logloss sum");
         let sum =

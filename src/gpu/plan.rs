@@ -59,9 +59,9 @@ pub struct Plan {
     pub group_rows: u32,
     /// Every row (or every class of a sample) starts and ends on a chunk boundary.
     pub aligned: bool,
-    /// Ranges of whole groups (or samples), each within one binding.
+    /// Ranges of whole groups (or samples, or blocks), each within one binding.
     pub windows: Vec<Window>,
-    /// The last rows, if they do not fill a group or end in the middle of a chunk.
+    /// The last rows, if they do not fill a group or end in the middle of a chunk; the last block, if it does.
     pub tail: Option<Window>,
 }
 
@@ -91,6 +91,13 @@ const LANES: [(u32, u32); 4] = [(256, 32), (1024, 64), (4096, 128), (u32::MAX, 2
 
 /// Where a lane owns rows, nothing is shared in a workgroup, and its width is that of two subgroups or more.
 const LANES_OF_ROWS: u32 = 64;
+
+/// Logits that a workgroup takes where rows do not matter: `BLOCK_CHUNKS` of `shaders/schedule/elements.wgsl`. Wherever a window
+/// of whole blocks starts, every tensor has a 256-byte offset.
+pub(crate) const BLOCK_LOGITS: u32 = 2048;
+
+/// Four to sixteen chunks of a block are a lane's.
+const LANES_OF_BLOCKS: u32 = 128;
 
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
@@ -137,6 +144,38 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
         group_rows,
         aligned,
         windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
+        tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
+    })
+}
+
+/// Plans a batch of a loss of elements, cut at any block of the logits' span.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuning: Tuning) -> Result<Plan> {
+    let blocks = layout.span().div_ceil(BLOCK_LOGITS.into());
+    let blocks = u32::try_from(blocks).map_err(|_| Error::TooLarge {
+        what: "the number of blocks of logits",
+        size: blocks,
+        limit: u32::MAX.into(),
+        limited_by: "a 32-bit index",
+        remedy: "evaluate the batch in parts",
+    })?;
+    // The logits of a window count from the start of its first sample, in 32 bits.
+    let countable = element_bytes * u64::from(u32::MAX - layout.outer_stride());
+    let max_binding = tuning.max_binding(caps).min(countable);
+    let block_bytes = element_bytes * u64::from(BLOCK_LOGITS);
+    let cut = |count| window::cut(count, &[1], block_bytes, max_binding, caps.alignment());
+    let tail_blocks = u32::from(layout.span() % u64::from(CHUNK) != 0);
+    let whole = blocks - tail_blocks;
+    let tail = cut(tail_blocks)?;
+    Ok(Plan {
+        schedule: RowSchedule::Blocks { entries: !layout.is_contiguous() },
+        lanes: lanes(LANES_OF_BLOCKS, caps, tuning)?,
+        reduce: reduce(caps, tuning)?,
+        group_rows: 1,
+        aligned: tail_blocks == 0,
+        windows: cut(whole)?,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
     })
 }

@@ -117,9 +117,10 @@ impl<'a> Call<'_, 'a> {
             (shader::STATUS, whole(&scratch.status)),
         ];
         bindings.extend(gradient.map(|g| (shader::GRADIENT, g.binding)));
-        let workgroups = match plan.schedule {
-            RowSchedule::Workgroup(_) => rows.div_ceil(plan.group_rows),
-            RowSchedule::Lanes => (window.count * layout.inner().div_ceil(4)).div_ceil(plan.lanes),
+        let workgroups = if plan.schedule == RowSchedule::Lanes {
+            (window.count * layout.inner().div_ceil(4)).div_ceil(plan.lanes)
+        } else {
+            rows.div_ceil(plan.group_rows)
         };
         Step { pipeline: pipeline(kernel, plan, tail, element_part.is_some()), params, bindings, workgroups }
     }

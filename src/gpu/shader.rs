@@ -28,6 +28,8 @@ pub(crate) enum Family {
     Dense,
     /// Rows against nothing: softmax.
     Plain,
+    /// Logits, each against one value.
+    Elements,
 }
 
 /// Declares the loss fragments: a line each, with what it needs of `shaders/row/` and `shaders/math/`.
@@ -91,6 +93,16 @@ fragments! {
     /// `shaders/loss/logit_divergence.wgsl`
     LogitDivergence: Dense, "logit_divergence", ["math/divergence.wgsl"], "loss/logit_divergence.wgsl",
         [Softcap, Reverse, JensenShannon];
+    /// `shaders/loss/bce.wgsl`
+    Bce: Elements, "bce", [], "loss/bce.wgsl", [ElementLosses];
+    /// `shaders/loss/bce_with_logits.wgsl`
+    BceWithLogits: Elements, "bce_with_logits", [], "loss/bce_with_logits.wgsl", [ElementLosses, PosWeights];
+    /// `shaders/loss/sigmoid_focal.wgsl`
+    SigmoidFocal: Elements, "sigmoid_focal", [], "loss/sigmoid_focal.wgsl", [ElementLosses];
+    /// `shaders/loss/mse.wgsl`
+    Mse: Elements, "mse", [], "loss/mse.wgsl", [ElementLosses];
+    /// `shaders/loss/hinge.wgsl`
+    Hinge: Elements, "hinge", [], "loss/hinge.wgsl", [ElementLosses, Squared];
     /// `shaders/pass/softmax.wgsl`
     Softmax: Plain, "softmax", ["row/max_sum.wgsl", "row/softmax.wgsl", "row/one_pass.wgsl"], "pass/softmax.wgsl",
         [Logarithm];
@@ -118,6 +130,19 @@ impl Family {
                 fragment!("row/softmax.wgsl"),
             ],
             Self::Plain => &[],
+            Self::Elements => &[fragment!("element/position.wgsl"), fragment!("row/status.wgsl")],
+        }
+    }
+
+    /// The schedules that can run it.
+    fn schedules(self) -> &'static [RowSchedule] {
+        match self {
+            Self::Labelled | Self::Dense | Self::Plain => &[
+                RowSchedule::Lanes,
+                RowSchedule::Workgroup(Reduce::Workgroup),
+                RowSchedule::Workgroup(Reduce::Subgroup),
+            ],
+            Self::Elements => &[RowSchedule::Blocks { entries: false }, RowSchedule::Blocks { entries: true }],
         }
     }
 
@@ -133,6 +158,14 @@ impl Family {
                 (STATUS, false),
             ],
             Self::Plain => &[],
+            Self::Elements => &[
+                (TARGETS, true),
+                (CLASS_WEIGHTS, true),
+                (ROW_WEIGHTS, true),
+                (LOSSES, false),
+                (POS_WEIGHTS, true),
+                (STATUS, false),
+            ],
         }
     }
 }
@@ -153,6 +186,13 @@ pub enum RowSchedule {
     Workgroup(Reduce),
     /// A lane, four neighbouring positions at once; the class axis is not last.
     Lanes,
+    /// Nobody: a workgroup owns a block of logits, whatever their rows.
+    ///
+    /// Lanes combine once a block and always through workgroup memory: subgroups would gain nothing, and sum in another order.
+    Blocks {
+        /// Dense tensors are read and written entry by entry: they do not lie as the logits do, or end within a chunk.
+        entries: bool,
+    },
 }
 
 /// How an element is stored.
@@ -326,8 +366,11 @@ impl Shader {
         }
         for &fragment in LossFragment::ALL {
             for elements in Elements::all() {
-                for schedule in [RowSchedule::Lanes].into_iter().chain(reduces.map(RowSchedule::Workgroup)) {
-                    all.push(Self::Rows { fragment, elements, schedule });
+                for &schedule in fragment.family().schedules() {
+                    // Where the logits end within a chunk, so do the dense tensors.
+                    if !elements.words || schedule != (RowSchedule::Blocks { entries: false }) {
+                        all.push(Self::Rows { fragment, elements, schedule });
+                    }
                 }
             }
         }
@@ -358,7 +401,7 @@ impl Shader {
             Self::Rows { fragment, elements: Elements { place: Place::None, .. }, .. } => {
                 match (fragment.family(), fragment.switches().contains(&Switch::ElementLosses)) {
                     (Family::Plain, _) => &[],
-                    (_, false) => &["forward"],
+                    (Family::Elements, _) | (_, false) => &["forward"],
                     // Element losses are written where a gradient would be.
                     (_, true) => &["forward", "forward_gradient"],
                 }
@@ -380,6 +423,8 @@ impl Shader {
                 let schedule = match schedule {
                     RowSchedule::Workgroup(reduce) => reduce_name(reduce),
                     RowSchedule::Lanes => "lanes",
+                    RowSchedule::Blocks { entries: false } => "chunks",
+                    RowSchedule::Blocks { entries: true } => "entries",
                 };
                 format!("{}/{}/{schedule}", fragment.name(), elements.label())
             }
@@ -397,6 +442,7 @@ impl Shader {
         let own: &[Switch] = match schedule {
             RowSchedule::Workgroup(_) => &[Switch::Edges],
             RowSchedule::Lanes => &[Switch::Aligned, Switch::Rounds],
+            RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
         };
         [own, fragment.switches()].concat()
     }
@@ -405,22 +451,30 @@ impl Shader {
     #[must_use]
     pub fn source(self) -> Cow<'static, str> {
         const MATH: Fragment = fragment!("math/elementary.wgsl");
+        const SOFTCAP: Fragment = fragment!("math/softcap.wgsl");
         const WEIGHTS: Fragment = fragment!("row/weights.wgsl");
         const TARGET: Fragment = fragment!("row/target.wgsl");
         let mut parts = vec![fragment!("params.wgsl")];
         match self {
             Self::Rows { fragment, elements, schedule } => {
                 parts.extend(elements.fragments());
-                let (reduce, schedule) = match schedule {
-                    RowSchedule::Workgroup(reduce) => {
-                        (reduce_fragment(reduce), fragment!("schedule/workgroup_row.wgsl"))
+                parts.extend(match schedule {
+                    RowSchedule::Workgroup(reduce) => vec![reduce_fragment(reduce), MATH, SOFTCAP],
+                    RowSchedule::Lanes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
+                    RowSchedule::Blocks { entries: false } => {
+                        vec![reduce_fragment(Reduce::Workgroup), MATH, fragment!("element/chunks.wgsl")]
                     }
-                    RowSchedule::Lanes => (fragment!("reduce/lane.wgsl"), fragment!("schedule/lane_rows.wgsl")),
-                };
-                parts.extend([reduce, MATH, fragment!("math/softcap.wgsl")]);
+                    RowSchedule::Blocks { entries: true } => {
+                        vec![reduce_fragment(Reduce::Workgroup), MATH, fragment!("element/entries.wgsl")]
+                    }
+                });
                 parts.extend(fragment.family().parts());
                 parts.extend(fragment.parts());
-                parts.push(schedule);
+                parts.push(match schedule {
+                    RowSchedule::Workgroup(_) => fragment!("schedule/workgroup_row.wgsl"),
+                    RowSchedule::Lanes => fragment!("schedule/lane_rows.wgsl"),
+                    RowSchedule::Blocks { .. } => fragment!("schedule/elements.wgsl"),
+                });
             }
             Self::Survey { reduce } => {
                 parts.extend([reduce_fragment(reduce), WEIGHTS, TARGET, fragment!("pass/survey.wgsl")]);
@@ -467,10 +521,12 @@ pub(crate) const GRADIENT: u32 = 2;
 pub(crate) const TARGETS: u32 = 3;
 pub(crate) const CLASS_WEIGHTS: u32 = 4;
 pub(crate) const ROW_WEIGHTS: u32 = 5;
-/// Losses of rows.
+/// Losses of rows, or of elements where there are no rows.
 pub(crate) const LOSSES: u32 = 6;
-/// Details of rows, or losses of elements.
+/// Details of rows, or losses of their elements.
 pub(crate) const DETAILS: u32 = 7;
+/// Of a loss of elements.
+pub(crate) const POS_WEIGHTS: u32 = 7;
 pub(crate) const STATUS: u32 = 8;
 /// Binding numbers of the vector passes.
 pub(crate) const INPUT: u32 = 1;

@@ -9,6 +9,14 @@ pub(crate) enum Switch {
     Aligned,
     /// Lanes that share a word take turns.
     Rounds,
+    /// There are gaps between rows.
+    Gaps,
+    /// The row and class of an element are known.
+    Positions,
+    /// There are class or row weights.
+    Weights,
+    /// There are weights of classes that are present.
+    PosWeights,
     /// Log-partition, target log-probability, argmax and rank of each row.
     Details,
     /// One loss an element is written.
@@ -36,6 +44,10 @@ impl Switch {
             Self::Edges => "EDGES",
             Self::Aligned => "ALIGNED",
             Self::Rounds => "ROUNDS",
+            Self::Gaps => "GAPS",
+            Self::Positions => "POSITIONS",
+            Self::Weights => "WEIGHTS",
+            Self::PosWeights => "POS_WEIGHTS",
             Self::Details => "DETAILS",
             Self::ElementLosses => "ELEMENT_LOSSES",
             Self::Softcap => "SOFTCAP",
@@ -61,6 +73,12 @@ impl Switches {
     #[must_use]
     pub const fn with(self, switch: Switch, on: bool) -> Self {
         if on { Self(self.0 | 1 << switch as u32) } else { self }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub const fn has(self, switch: Switch) -> bool {

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 
 use crate::{Error, Result};
 
-/// A range of samples that is computed by one dispatch. A sample is a row where the class axis is last.
+/// A range of samples that is computed by one dispatch: rows where the class axis is last, blocks of logits where rows do not
+/// matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Index in the batch of its first sample.
@@ -102,7 +103,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// `bytes` bytes from `begin`, or as many as there are.
-    fn range(&self, begin: u64, bytes: u64, alignment: u32) -> Part<'a> {
+    pub fn range(&self, begin: u64, bytes: u64, alignment: u32) -> Part<'a> {
         let bytes = bytes.min(self.bytes.saturating_sub(begin));
         let begin = self.offset + begin;
         let lead = begin % u64::from(alignment);
