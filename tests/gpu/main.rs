@@ -13,6 +13,7 @@ mod passes;
 mod refusals;
 mod regimes;
 mod rows;
+mod support;
 mod variants;
 
 use std::sync::OnceLock;
