@@ -127,7 +127,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             lanes: lanes(LANES_OF_ROWS, caps, tuning)?,
             reduce,
             group_rows: 1,
-            aligned: layout.inner() % CHUNK == 0,
+            aligned: layout.inner().is_multiple_of(CHUNK),
             windows: cut(layout.outer(), &[1])?,
             tail: None,
         });
@@ -170,7 +170,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
     let max_binding = tuning.max_binding(caps).min(countable);
     let block_bytes = element_bytes * u64::from(BLOCK_LOGITS);
     let cut = |count| window::cut(count, &[1], block_bytes, max_binding, caps.alignment());
-    let tail_blocks = u32::from(layout.span() % u64::from(CHUNK) != 0);
+    let tail_blocks = u32::from(!layout.span().is_multiple_of(CHUNK.into()));
     let whole = blocks - tail_blocks;
     let tail = cut(tail_blocks)?;
     Ok(Plan {
@@ -206,7 +206,7 @@ pub(crate) fn plan_regions(
         lanes,
         reduce: reduce(caps, tuning)?,
         group_rows: section,
-        aligned: layout.inner() % CHUNK == 0,
+        aligned: layout.inner().is_multiple_of(CHUNK),
         // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.
         windows: window::cut(layout.outer(), &[section, 1], sample_bytes, tuning.max_binding(caps), caps.alignment())?,
         tail: None,
