@@ -7,7 +7,7 @@
 
 // (groups, classes): tp, fp, fn, pointwise loss; then the derivatives by the first three, and the factor of the fourth.
 @group(0) @binding(1) var<storage, read_write> regions: array<vec4<f32>>;
-// (groups, classes): what adds up to the sum of the losses.
+// (groups, classes): what adds up to the sum of the losses; of a sum of two losses, to their mean.
 @group(0) @binding(2) var<storage, read_write> contributions: array<f32>;
 @group(0) @binding(3) var<storage, read> survey: array<u32>;
 @group(0) @binding(6) var<storage, read_write> losses: array<f32>;
@@ -16,7 +16,7 @@ const IGNORED = 1u;  // word of a survey
 
 fn lambda_regions() -> f32 { return params.options[1].x; }
 fn lambda_pointwise() -> f32 { return params.options[1].y; }
-fn is_mean() -> bool { return params.options[1].w != 0.0; }
+fn is_mean() -> bool { return params.options[1].w != 0.0; }  // of a sum of two losses
 
 fn region_sum(base: u32, class_id: u32) -> vec4<f32> { return regions[base + class_id]; }
 
@@ -27,6 +27,9 @@ fn pointwise_share() -> f32 {
     if (params.flags & IS_SURVEYED) != 0u { count -= survey[IGNORED]; }
     return select(lambda_pointwise() / f32(count), params.nan, count == 0u);
 }
+
+// The mean of a sum of two losses is that of each: nothing is left for the summary to divide.
+fn divided() -> f32 { return select(1.0, gradient_scale(), is_mean()); }
 
 fn loss_of(r: Region, weight: f32) -> f32 {
     return select(weighted(lambda_regions(), weighted(weight, r.loss)), params.nan, is_nan(r.loss));
@@ -43,8 +46,7 @@ fn finish_regions(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_work
         let sums = regions[base + c];
         let weight = class_weight(c);
         let share = weighted(weight, pointwise_share());
-        // The summary divides by the denominator of the regions.
-        var contribution = weighted(share, sums.w) * params.denominator;
+        var contribution = weighted(share, sums.w);
         var slopes = vec3(0.0);
         if c >= first {
             let r = region_of(sums, group);
@@ -53,7 +55,7 @@ fn finish_regions(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_work
             slopes = factor * vec3(weighted(weight, r.by_tp), weighted(weight, r.by_fp), weighted(weight, r.by_fn));
             if is_nan(r.loss) { slopes = vec3(params.nan); }
             if !CLASSES_TOGETHER { losses[id * (params.classes - first) + c - first] = loss; }
-            if !CLASSES_TOGETHER || c == first { contribution += loss; }
+            if !CLASSES_TOGETHER || c == first { contribution += loss * divided(); }
         }
         contributions[base + c] = contribution;
         regions[base + c] = vec4(slopes, share);

@@ -40,6 +40,11 @@ fn by_top(q: Quad, labels: Labels, s: Positions) -> vec4<f32> {
     return by_prediction(k[0], k[1], k[2], targets_at(labels, q, s.top), predict_top(s));
 }
 
+// g - top: exactly 0 for the largest class, however the compiler has fused the operations of the two.
+fn above(g: vec4<f32>, top: vec4<f32>, s: Positions, class_id: u32) -> vec4<f32> {
+    return select(g - top, vec4(0.0), s.top == vec4(class_id));
+}
+
 fn write_softmax(q: Quad, labels: Labels) {
     let s = positions_of(q);
     let base = slope_base(q);
@@ -50,14 +55,14 @@ fn write_softmax(q: Quad, labels: Labels) {
         let k = slopes[base + c];
         let t = targets_of(labels, q, c);
         let p = predict(s, load_positions(q, c));
-        drift += p.p * (by_prediction_of(k, t, p) - top);
+        drift += p.p * above(by_prediction_of(k, t, p), top, s, c);
         if POINTWISE { drawn += weighted4(vec4(k.w), pointwise_slope(p, t)); }
     }
     for (var c = 0u; c < params.classes; c++) {
         let k = slopes[base + c];
         let t = targets_of(labels, q, c);
         let p = predict(s, load_positions(q, c));
-        var g = p.p * ((by_prediction_of(k, t, p) - top) - drift);
+        var g = p.p * (above(by_prediction_of(k, t, p), top, s, c) - drift);
         if POINTWISE {
             let own = weighted4(vec4(k.w), pointwise_slope(p, t));
             g += p.p * (drawn - own) - p.miss * own;
@@ -69,12 +74,17 @@ fn write_softmax(q: Quad, labels: Labels) {
 fn write_sigmoid(q: Quad, labels: Labels) {
     let base = slope_base(q);
     let s = positions_of(q);
+    var lost = vec4(false);
+    if POINTWISE {
+        // One NaN is enough for the loss of a position, which is a sum over the classes.
+        for (var c = 0u; c < params.classes; c++) { lost |= are_nan(load_positions(q, c)); }
+    }
     for (var c = 0u; c < params.classes; c++) {
         let k = slopes[base + c];
         let t = targets_of(labels, q, c);
         let p = predict(s, load_positions(q, c));
         var g = p.p * p.miss * by_prediction_of(k, t, p);
-        if POINTWISE { g += weighted4(vec4(k.w), pointwise_gradient(p, t)); }
+        if POINTWISE { g = select(g + weighted4(vec4(k.w), pointwise_gradient(p, t)), vec4(params.nan), lost); }
         store_counted(q, labels, c, g);
     }
 }

@@ -202,7 +202,7 @@ impl Kernel {
         let sum = folding.sum(&cuts, &losses);
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "summarize"),
-            params,
+            params: Params { denominator: self.last_denominator(&params), ..params },
             bindings: vec![
                 (1, whole(survey)),
                 (2, whole(sum)),
@@ -236,6 +236,11 @@ impl Kernel {
 
     const fn family(&self) -> Family {
         self.program.fragment.family()
+    }
+
+    /// What is left to divide by once the losses are summed. Of a sum of two losses nothing is, unless there are no losses.
+    fn last_denominator(&self, params: &Params) -> f32 {
+        if self.program.switches.has(Switch::Pointwise) { params.denominator.min(1.0) } else { params.denominator }
     }
 
     fn params(&self, layout: &Layout, plan: &Plan, inputs: &Inputs<'_>) -> Params {

@@ -12,6 +12,7 @@ mod odd_values;
 mod passes;
 mod refusals;
 mod regimes;
+mod regions;
 mod rows;
 mod support;
 mod variants;
