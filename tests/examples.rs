@@ -7,9 +7,10 @@ use std::f64::consts::LN_2;
 use std::fs;
 
 use approx::assert_abs_diff_eq;
-use common::dataset::{Dataset, Split};
+use common::dataset::Dataset;
 use common::linear_model::Optimiser;
 use common::results;
+use common::split::Split;
 use common::training::Training;
 use logloss::gpu::{AdapterChoice, Gpu};
 use logloss::{Batch, CrossEntropy, Request, Shape, reference};

@@ -3,5 +3,8 @@
 
 pub mod dataset;
 pub mod linear_model;
+pub mod patients;
 pub mod results;
+pub mod retina;
+pub mod split;
 pub mod training;
