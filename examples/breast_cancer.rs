@@ -22,7 +22,8 @@ use common::dataset::Dataset;
 use common::picture::Picture;
 use common::picture::lines::{Lines, Series};
 use common::results;
-use common::training::{Judgement, Training};
+use common::training::{Judgement, Setting, Training};
+use logloss::CrossEntropy;
 use logloss::gpu::{AdapterChoice, Gpu};
 
 const STEPS: usize = 100;
@@ -38,7 +39,8 @@ fn main() -> Result<()> {
     let mut curves = Vec::new();
     let mut train_and_judge = |title: String, class_weights: Option<&[f32]>| -> Result<Judgement> {
         println!("{title}");
-        let training = Training::new(&gpu, &data.train, class_weights)?;
+        let setting = Setting { class_weights, ..Setting::default() };
+        let training = Training::new(&gpu, data.train.samples()?, &CrossEntropy::default(), setting)?;
         let mut losses = Vec::new();
         training.run(STEPS, 2, |step, loss| {
             losses.push((step, loss));

@@ -21,7 +21,8 @@ use common::dataset::Dataset;
 use common::picture::Picture;
 use common::picture::lines::{Lines, Series};
 use common::results;
-use common::training::Training;
+use common::training::{Setting, Training};
+use logloss::CrossEntropy;
 use logloss::gpu::{AdapterChoice, Gpu};
 
 const STEPS: usize = 200;
@@ -32,7 +33,7 @@ fn main() -> Result<()> {
     let gpu = Gpu::open(&AdapterChoice::Best)?;
     println!("{} training rows, {} test rows, on {}", data.train.rows, data.test.rows, gpu.info.name);
 
-    let training = Training::new(&gpu, &data.train, None)?;
+    let training = Training::new(&gpu, data.train.samples()?, &CrossEntropy::default(), Setting::default())?;
     let start = Instant::now();
     let mut losses = Vec::new();
     training.run(STEPS, 5, |step, loss| {

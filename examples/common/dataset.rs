@@ -1,7 +1,11 @@
 //! The data of the examples with one class a row: parsed and split. `examples/data/README.md` says where it comes from.
 
 use std::collections::BTreeSet;
+use std::num::TryFromIntError;
 
+use logloss::{Shape, Targets};
+
+use super::linear_model::Samples;
 use super::split::{Split, Table};
 
 /// Embedded, so that an example runs from any folder.
@@ -198,6 +202,15 @@ impl Dataset {
             part.rows += 1;
         }
         Split { train, test }
+    }
+
+    /// The rows as a model takes them.
+    ///
+    /// # Errors
+    /// If there are more than 2^32 - 1 rows or classes.
+    pub fn samples(&self) -> std::result::Result<Samples<'_>, TryFromIntError> {
+        let shape = Shape::new(self.rows.try_into()?, self.classes.try_into()?);
+        Ok(Samples { features: &self.features, targets: Targets::Classes(&self.labels), shape })
     }
 
     /// Weight of each class: `rows / (classes * rows of the class)`, so that every class has the same share of a weighted

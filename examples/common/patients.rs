@@ -1,6 +1,11 @@
 //! Patients who may have several conditions at once, some of them rare. `examples/data/README.md` says where they come
 //! from.
 
+use std::num::TryFromIntError;
+
+use logloss::{Shape, Targets};
+
+use super::linear_model::Samples;
 use super::split::{Split, Table};
 
 /// Embedded, so that an example runs from any folder.
@@ -118,6 +123,15 @@ impl Patients {
             part.rows += 1;
         }
         split
+    }
+
+    /// The patients as a model takes them.
+    ///
+    /// # Errors
+    /// If there are more than 2^32 - 1 patients.
+    pub fn samples(&self) -> Result<Samples<'_>, TryFromIntError> {
+        let shape = Shape::new(self.rows.try_into()?, CONDITIONS.len().try_into()?);
+        Ok(Samples { features: &self.features, targets: Targets::Dense(&self.targets), shape })
     }
 
     /// Whether each patient has a condition.

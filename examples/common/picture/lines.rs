@@ -35,6 +35,14 @@ impl Series {
         let points = losses.iter().map(|&(step, loss)| (step as f64, f64::from(loss)));
         Self { name: name.into(), points: points.collect() }
     }
+
+    /// The values over the first one, so that lines of different units can share a chart.
+    #[must_use]
+    pub fn relative(mut self) -> Self {
+        let first = self.points.first().map_or(1.0, |&(_, y)| y);
+        self.points.iter_mut().for_each(|(_, y)| *y /= first);
+        self
+    }
 }
 
 impl From<Lines> for Section {
