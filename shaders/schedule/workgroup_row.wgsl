@@ -185,9 +185,8 @@ fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_wo
     }
     if EDGES {
         workgroupBarrier();
-        // At most four rows, with two edges each.
-        for (var i = lane.index; i < 2u * (end - first); i += WORKGROUP_SIZE) {
-            write_edge(first, end - first, i / 2u, i % 2u == 0u);
-        }
+        // At most four rows, with two edges each; none in a workgroup that fills up a two-dimensional grid.
+        let rows = max(end, first) - first;
+        for (var i = lane.index; i < 2u * rows; i += WORKGROUP_SIZE) { write_edge(first, rows, i / 2u, i % 2u == 0u); }
     }
 }

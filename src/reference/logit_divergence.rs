@@ -1,7 +1,7 @@
 //! Divergences between two rows of logits, in float64.
 
 use super::dense_rows::{self, RowLosses};
-use super::math::{exp_beyond_tangent, log_mean_exp};
+use super::math::{exp_beyond_tangent, log_mean_exp, through_softmax};
 use super::row::{Row, Scale};
 use super::{Evaluation, ReferenceLoss};
 use crate::{Batch, Divergence, LogitDivergence, Loss, Result};
@@ -20,7 +20,8 @@ use crate::{Batch, Divergence, LogitDivergence, Loss, Result};
 /// ```
 ///
 /// The added `b_c - a_c` sum to 0 and make every term at least 0, so that divergences far below a rounding of the
-/// probabilities keep their digits.
+/// probabilities keep their digits. `KL(q || p)` is infinite where a class of `q` has no probability in `p`, and its derivative
+/// NaN; `KL(p || q)` where a class of `p` has none in `q`, and its derivative is `q_j - p_j` all the same.
 impl ReferenceLoss for LogitDivergence {
     fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation> {
         let scale = Scale::new(self.softcap, self.temperature);
@@ -66,17 +67,19 @@ impl Class {
 /// The divergence and its derivative by each logit.
 fn divergence(divergence: Divergence, classes: &[Class]) -> (f64, Vec<f64>) {
     let sum = |term: &dyn Fn(&Class) -> f64| classes.iter().fold(0.0, |sum, c| sum + term(c));
+    let by_class = |value: fn(&Class) -> f64| -> Vec<f64> { classes.iter().map(value).collect() };
+    let q = by_class(|c| c.q);
     match divergence {
-        Divergence::Kl => (sum(&|c| kl_term(c.p, c.q, c.log_ratio)), classes.iter().map(Class::excess).collect()),
+        Divergence::Kl => (sum(&|c| kl_term(c.p, c.q, c.log_ratio)), by_class(Class::excess)),
         Divergence::ReverseKl => {
-            let kl = sum(&|c| kl_term(c.q, c.p, -c.log_ratio));
-            (kl, classes.iter().map(|c| weighted_by_probability(c.q, c.log_ratio - kl)).collect())
+            let loss = sum(&|c| kl_term(c.q, c.p, -c.log_ratio));
+            let gradient = through_softmax(&q, &by_class(|c| c.log_ratio));
+            (loss, if loss.is_finite() { gradient } else { vec![f64::NAN; classes.len()] })
         }
         Divergence::JensenShannon => {
             let of_p = sum(&|c| kl_term(c.p, c.mean(), c.log_mean_over_p()));
             let of_q = sum(&|c| kl_term(c.q, c.mean(), c.log_mean_over_q()));
-            let by_logit = |c: &Class| weighted_by_probability(c.q, -c.log_mean_over_q() - of_q) / 2.0;
-            (of_p / 2.0 + of_q / 2.0, classes.iter().map(by_logit).collect())
+            (of_p / 2.0 + of_q / 2.0, through_softmax(&q, &by_class(|c| -c.log_mean_over_q() / 2.0)))
         }
     }
 }

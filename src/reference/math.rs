@@ -46,3 +46,18 @@ pub(super) fn sums_of_others(values: &[f64]) -> Vec<f64> {
     }
     sums
 }
+
+/// Derivative by each logit of a softmax `p`, from the derivative `g` by each probability:
+///
+/// ```text
+/// p_j * (g_j - sum_c p_c * g_c)
+/// ```
+///
+/// Taken relative to the `g` of the most probable class, so that a confident row keeps its digits: no term is large. A class of
+/// probability 0 contributes nothing.
+pub(super) fn through_softmax(p: &[f64], g: &[f64]) -> Vec<f64> {
+    let top = (0..p.len()).fold(0, |top, c| if p[c] > p[top] { c } else { top });
+    let term = |c: usize, value: f64| if p[c] == 0.0 { 0.0 } else { p[c] * value };
+    let mean = (0..p.len()).fold(0.0, |sum, c| sum + term(c, g[c] - g[top]));
+    (0..p.len()).map(|j| term(j, (g[j] - g[top]) - mean)).collect()
+}

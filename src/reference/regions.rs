@@ -1,7 +1,7 @@
 //! Losses of regions: how far predictions and targets overlap.
 
 use super::Evaluation;
-use super::math::sigmoid;
+use super::math::{sigmoid, through_softmax};
 use super::row::{Row, Scale, logits};
 use super::targets::as_dense;
 use crate::{Activation, Batch, Definition, Result, Unit};
@@ -140,13 +140,11 @@ impl Overlap {
 /// Derivative by each logit of a position, from that by each prediction.
 fn by_logit(by_prediction: &[f64], p: &[Prediction], activation: Activation) -> Vec<f64> {
     match activation {
-        Activation::Sigmoid => p.iter().zip(by_prediction).map(|(p, g)| g * p.p * p.miss).collect(),
-        Activation::Softmax => {
-            // Relative to the most probable class, so that a confident position keeps its digits: every term is small.
-            let top = (0..p.len()).fold(0, |top, c| if p[c].p > p[top].p { c } else { top });
-            let relative: Vec<f64> = by_prediction.iter().map(|g| g - by_prediction[top]).collect();
-            let mean = (0..p.len()).fold(0.0, |sum, c| sum + p[c].p * relative[c]);
-            (0..p.len()).map(|j| p[j].p * (relative[j] - mean)).collect()
+        Activation::Sigmoid => {
+            // Not even a NaN of the background reaches a loss without it.
+            let by_logit = |(p, g): (&Prediction, &f64)| if *g == 0.0 { 0.0 } else { g * p.p * p.miss };
+            p.iter().zip(by_prediction).map(by_logit).collect()
         }
+        Activation::Softmax => through_softmax(&p.iter().map(|p| p.p).collect::<Vec<_>>(), by_prediction),
     }
 }

@@ -13,7 +13,9 @@ mod odd_values;
 mod passes;
 mod refusals;
 mod regimes;
+mod regions;
 mod rows;
+mod support;
 mod variants;
 
 use std::sync::OnceLock;

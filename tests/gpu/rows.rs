@@ -210,19 +210,6 @@ fn every_loss_in_every_layout() {
 }
 
 #[test]
-fn every_loss_in_every_element_type() {
-    for loss in losses() {
-        for layout in
-            [Shape::new(5, 37).into(), Layout::planes(2, 6, 5).expect("small"), Layout::planes(2, 5, 8).expect("small")]
-        {
-            for dtype in [DType::F16, DType::Bf16] {
-                check(loss.as_ref(), layout, dtype, Gradient::Separate, Tuning::PLANNED);
-            }
-        }
-    }
-}
-
-#[test]
 fn every_element_type_layout_and_place() {
     let loss = &losses()[0];
     for layout in layouts() {
