@@ -8,6 +8,7 @@ mod determinism;
 mod golden;
 mod gradient;
 mod interface;
+mod kinship;
 mod odd_values;
 mod passes;
 mod refusals;
