@@ -1,7 +1,7 @@
 //! Every loss of rows: element types, layouts, places of the gradient and options, against float64 truth of the same values.
 
 use half::{bf16, f16};
-use logloss::gpu::{Evaluator, GpuLoss, Tuning};
+use logloss::gpu::{Evaluator, GpuLoss, Team, Tuning};
 use logloss::reference::{self, ReferenceLoss};
 use logloss::{
     ABSENT, Batch, CrossEntropy, DType, Divergence, Focal, Gradient, KlDiv, Layout, LogitDivergence, Logits,
@@ -204,6 +204,10 @@ fn every_loss_in_every_layout() {
         for layout in layouts() {
             for gradient in [Gradient::No, Gradient::Separate, Gradient::InPlace] {
                 check(loss.as_ref(), layout, DType::F32, gradient, Tuning::PLANNED);
+            }
+            if layout.inner() == 1 {
+                let lane = Tuning { team: Some(Team::Lane), ..Tuning::PLANNED };
+                check(loss.as_ref(), layout, DType::F32, Gradient::Separate, lane);
             }
         }
     }
