@@ -29,8 +29,8 @@ pub struct Guarded {
 impl Guarded {
     pub fn new(gpu: &Gpu, data: &[u8], place: Place) -> Self {
         let bytes = data.len() as u64;
-        // A binding may not be empty.
-        let size = (place.offset + bytes + place.behind).max(place.offset + 16);
+        // A binding may not be empty, nor a copy end within a word.
+        let size = (place.offset + bytes + place.behind).max(place.offset + 16).next_multiple_of(4);
         let mut content = vec![GUARD; size as usize];
         content[place.offset as usize..][..data.len()].copy_from_slice(data);
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {

@@ -5,6 +5,7 @@ mod case;
 mod common;
 mod details;
 mod determinism;
+mod elements;
 mod golden;
 mod gradient;
 mod interface;
