@@ -149,8 +149,13 @@ impl<'g> Subject<'g> {
         let (logits, targets, other, losses) =
             (whole(&self.logits), whole(&self.targets), whole(&self.other), whole(&self.losses));
         let summary = whole(&self.summary);
-        let inputs =
-            Inputs { logits: logits.clone(), targets: targets.clone(), class_weights: None, row_weights: None };
+        let inputs = Inputs {
+            logits: logits.clone(),
+            targets: targets.clone(),
+            class_weights: None,
+            pos_weights: None,
+            row_weights: None,
+        };
         let mut outputs =
             Outputs { summary: summary.clone(), losses: Some(losses.clone()), details: None, gradient: None };
         let chain = |encoder: &mut wgpu::CommandEncoder| {

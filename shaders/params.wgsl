@@ -1,13 +1,20 @@
-// The uniform block that every entry point reads, one a window of rows.
+// The uniform block that every entry point reads, one a window of samples.
 // Provides: params. Mirrors src/gpu/params.rs field by field.
+//
+// Class c of row r = o * inner + i is element o * outer_stride + c * inner + i of the window. Vectors of rows are in row
+// order; dense tensors, with one entry a logit, lie as the logits do but without gaps between samples.
 
 struct Params {
     rows: u32,             // rows of this window
-    classes: u32,          // logits a row
+    classes: u32,
+    inner: u32,            // positions of a sample, and elements from one class to the next
+    outer_stride: u32,     // elements from one sample to the next
     first_row: u32,        // index in the batch of the window's first row
     group_rows: u32,       // rows a workgroup: the fewest that start and end on a chunk boundary
-    logits_base: u32,      // element of the bound logits and gradient where the window starts
-    rows_base: u32,        // the same for targets, row weights and losses
+    logits_base: u32,      // element of the bound logits where the window starts
+    gradient_base: u32,    // the same for the gradient
+    rows_base: u32,        // the same for class targets, row weights and row losses
+    dense_base: u32,       // the same for dense targets and element losses
     details_base: u32,     // the same for details
     flags: u32,
     ignore_count: u32,
@@ -16,8 +23,8 @@ struct Params {
     first_element: u32,    // its first element in the bound vector
     minus_infinity: f32,   // WGSL has no literal for these two; they travel at run time,
     nan: f32,              // where no compiler can assume them away
-    denominator: f32,      // the caller's own; 1 where there is none
-    reserved: u32,
+    denominator: f32,      // what the sum is divided by, where the targets need not be asked
+    softcap: f32,
     options: array<vec4<f32>, 2>,       // the loss fragment's own
     ignore_index: array<vec4<i32>, 4>,
 }
@@ -26,5 +33,8 @@ struct Params {
 
 const HAS_CLASS_WEIGHTS = 1u;
 const HAS_ROW_WEIGHTS = 2u;
-const DIVIDE_BY_WEIGHTS = 4u;  // the mean, by the sum of weights
-const EMPTY_IS_ZERO = 8u;      // a mean of nothing is 0 and not NaN
+const DIVIDE_BY_WEIGHTS = 4u;    // the mean, by the sum of weights that the survey found
+const EMPTY_IS_ZERO = 8u;        // a mean of nothing is 0 and not NaN
+const HAS_POS_WEIGHTS = 16u;
+const COUNT_ROWS = 32u;          // the survey leaves class weights out of its sum
+const IS_SURVEYED = 64u;         // there is a survey: the targets are class indices

@@ -160,6 +160,18 @@ impl<'a> Definition<'a> {
         }
     }
 
+    /// All but the ignore index.
+    pub(crate) fn without_ignore_index(self) -> Definition<'static> {
+        let Self { name, reduction, targets, ignore_index: _, unit, mean, weights } = self;
+        Definition { name, reduction, targets, ignore_index: &[], unit, mean, weights }
+    }
+
+    /// Whether the rows have [`Details`](crate::Details).
+    #[must_use]
+    pub fn has_details(&self) -> bool {
+        self.targets == TargetKind::Classes && self.unit == Unit::Row
+    }
+
     /// What the sum of the losses is divided by, unless the targets must be asked.
     #[must_use]
     pub fn denominator(&self, layout: &Layout) -> Option<f64> {

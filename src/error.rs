@@ -62,6 +62,15 @@ pub enum Error {
         count: u64,
     },
 
+    /// As [`BadValue`](Self::BadValue), where nobody but the GPU has seen the value.
+    #[error("row {row} holds a value outside the domain of the loss ({count} such values in the batch); correct it")]
+    OutsideDomain {
+        /// First row with such a value, counted from 0.
+        row: u64,
+        /// Number of offending values.
+        count: u64,
+    },
+
     /// The targets are not of the kind that the loss compares with.
     #[error("{loss} takes {takes}, but it was given {got}; convert them or choose another loss")]
     WrongTargets {

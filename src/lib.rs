@@ -69,6 +69,7 @@ pub mod batch;
 mod checks;
 pub mod cpu;
 pub mod definition;
+mod domain;
 mod dtype;
 pub mod error;
 pub mod gpu;

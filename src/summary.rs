@@ -1,5 +1,6 @@
 //! What a batch came to: the reduced loss, its denominator, and a status that cannot be missed.
 
+use crate::definition::{Definition, TargetKind};
 use crate::{DType, Error, Result, Shape};
 
 /// Value of the `first_*` fields of [`Summary`] where there is no such row, and of [`Details::rank`] where there is no rank.
@@ -27,15 +28,17 @@ pub struct Summary {
     pub ignored: u32,
     /// The first of them, or [`ABSENT`].
     pub first_ignored: u32,
-    /// Rows whose target is neither a class nor ignored.
+    /// Rows whose target is neither a class nor ignored; for a loss of elements, logits that are outside its domain, or whose
+    /// target is.
     pub bad_targets: u32,
-    /// The first of them, or [`ABSENT`].
+    /// The first of them (or the first row with one), or [`ABSENT`].
     pub first_bad_row: u32,
-    /// The target in that row.
+    /// The target in that row; 0, which always is a class, where targets are no class indices.
     pub first_bad_target: i32,
-    /// Rows that count and hold NaN, +inf, or nothing but -inf.
+    /// Rows that count and hold NaN, +inf, or nothing but -inf; for a loss of elements, logits whose loss is NaN although they
+    /// and their targets are inside its domain.
     pub non_finite: u32,
-    /// The first of them, or [`ABSENT`].
+    /// The first of them (or the first row with one), or [`ABSENT`].
     pub first_non_finite: u32,
     /// Pads the struct to 64 bytes.
     pub reserved: [u32; 4],
@@ -51,10 +54,14 @@ impl Summary {
     /// Turns a bad target into an error.
     ///
     /// # Errors
-    /// [`Error::BadTarget`] names the first bad row and its target.
+    /// [`Error::BadTarget`] names the first bad row and its target; [`Error::OutsideDomain`] the first row with a bad value,
+    /// where targets are no class indices.
     pub fn check(&self, shape: Shape) -> Result<()> {
         if self.bad_targets == 0 {
             return Ok(());
+        }
+        if u32::try_from(self.first_bad_target).is_ok_and(|target| target < shape.classes) {
+            return Err(Error::OutsideDomain { row: self.first_bad_row.into(), count: self.bad_targets.into() });
         }
         Err(Error::BadTarget {
             row: self.first_bad_row.into(),
@@ -103,6 +110,22 @@ pub struct Request {
     pub gradient: Gradient,
     /// Whether to write [`Details`] of each row; only a loss of rows against class indices has them.
     pub details: bool,
+    /// For a loss that takes targets of [either kind](crate::TargetKind::Either): one value a logit instead of class indices.
+    pub dense_targets: bool,
+}
+
+impl Request {
+    /// The loss alone, of float32 logits.
+    pub const FORWARD: Self = Self { dtype: DType::F32, gradient: Gradient::No, details: false, dense_targets: false };
+
+    /// The kind of the targets, where the loss leaves a choice.
+    pub(crate) fn targets(&self, definition: &Definition<'_>) -> TargetKind {
+        match definition.targets {
+            TargetKind::Either if self.dense_targets => TargetKind::Dense,
+            TargetKind::Either => TargetKind::Classes,
+            kind => kind,
+        }
+    }
 }
 
 /// Where the gradient goes.

@@ -12,7 +12,8 @@ fn each_entry_point(
     let mut count = 0;
     for shader in Shader::all() {
         let module = naga::front::wgsl::parse_str(&shader.source()).expect("WGSL that parses");
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+        let mut validator =
+            Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16);
         let info = validator
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
@@ -34,7 +35,8 @@ fn each_entry_point(
 #[test]
 fn every_shader_translates_into_hlsl() {
     let options = hlsl::Options {
-        shader_model: hlsl::ShaderModel::V6_0,
+        // Native 16-bit floats need 6.2.
+        shader_model: hlsl::ShaderModel::V6_2,
         // The number of workgroups is no builtin there: it comes in a constant buffer.
         special_constants_binding: Some(hlsl::BindTarget { space: 1, ..Default::default() }),
         ..Default::default()

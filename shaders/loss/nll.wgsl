@@ -2,7 +2,7 @@
 //
 // Only the target's logit matters; the rest of the row is read for the details alone.
 //
-// Needs: row/order, row/labelled, row/result, math. Provides: the loss of the row schedules.
+// Needs: row/order, row/labelled, row/result, row/status, math. Provides: the loss of the row schedules.
 
 override DETAILS: bool = false;  // target log-probability, argmax and rank; the log-partition is 0
 override READS_ROW: bool = DETAILS;

@@ -2,7 +2,7 @@
 //     softmax(x)_c = e^(x_c - max) / sum,    log_softmax(x)_c = (x_c - max) - log(sum).
 // A row with NaN, +inf or nothing but -inf becomes NaN.
 //
-// Needs: row/max_sum, math. Provides: the loss of the row schedules.
+// Needs: row/max_sum, row/softmax, row/one_pass, math. Provides: the loss of the row schedules.
 
 override LOGARITHM: bool = false;
 const READS_ROW = true;
@@ -28,28 +28,17 @@ fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Parti
 fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(max_sum_combine(a.all, b.all)); }
 
 struct Record {
-    finite: u32,
-    maximum: f32,
-    sum: f32,
-    log_sum: f32,
+    softmax: Softmax,
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
-    let has_nan = select(0.0, 1.0, max_sum_has_nan(mine.all));
-    let highest = reduce_max(vec4(mine.all.maximum, has_nan, 0.0, 0.0), lane);
-    let based = max_sum_raise(mine.all, highest.x);
-    let sum = reduce_sum(based.sum, lane);
-    let total = (sum.x + sum.y) + (sum.z + sum.w);
-    let finite = highest.y == 0.0 && !is_infinite(highest.x) && total > 0.5;
-    return Record(u32(finite), highest.x, total, accurate_log(max(total, 1.0)));
-}
+fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record { return Record(softmax_of(mine.all, lane)); }
 
-fn is_constant(r: Record) -> bool { return r.finite == 0u; }
+fn is_constant(r: Record) -> bool { return !r.softmax.finite; }
 fn constant(r: Record) -> f32 { return params.nan; }
 
 fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
-    if LOGARITHM { return (x - r.maximum) * inverse_temperature() - r.log_sum; }
-    return exp2(exponent_scale() * (x - r.maximum)) / r.sum;
+    if LOGARITHM { return log_prob_of(r.softmax, x); }
+    return prob_of(r.softmax, x);
 }
 
 fn special_class(r: Record) -> u32 { return NO_CLASS; }

@@ -14,7 +14,9 @@ struct Status {
     non_finite: u32,
     first_non_finite: u32,  // ~row; 0 means none
     gradient_scale: f32,
-    reserved: u32,
+    bad: u32,
+    first_bad: u32,         // ~row
+    reserved: array<u32, 3>,
 }
 
 // Losses are written as bits, so that NaN passes through no arithmetic.
@@ -40,6 +42,14 @@ struct Summary {
 @group(0) @binding(4) var<storage, read_write> summary: array<Summary>;
 
 const NAN_BITS = 0x7fc00000u;
+const ABSENT = 0xffffffffu;
+
+// Where the targets are no class indices there is no survey: the kernels count bad values themselves.
+fn survey_or_status() -> Survey {
+    if (params.flags & IS_SURVEYED) != 0u { return survey[0]; }
+    let bad = status[0].bad;
+    return Survey(params.denominator, 0u, ABSENT, bad, select(ABSENT, ~status[0].first_bad, bad > 0u), 0);
+}
 
 fn divisor() -> f32 {
     if (params.flags & DIVIDE_BY_WEIGHTS) == 0u { return params.denominator; }
@@ -49,12 +59,12 @@ fn divisor() -> f32 {
 @compute @workgroup_size(1)
 fn denominator() {
     let d = divisor();
-    status[0] = Status(0u, 0u, select(1.0 / d, 0.0, d == 0.0), 0u);
+    status[0] = Status(0u, 0u, select(1.0 / d, 0.0, d == 0.0), 0u, 0u, array<u32, 3>());
 }
 
 @compute @workgroup_size(1)
 fn summarize() {
-    let s = survey[0];
+    let s = survey_or_status();
     let state = status[0];
     let d = divisor();
     var sum = bitcast<u32>(loss_sum[0]);
@@ -67,7 +77,7 @@ fn summarize() {
     summary[0] = Summary(
         loss, sum, s.weight, state.gradient_scale,
         params.rows, s.ignored, s.first_ignored, s.bad, s.first_bad, select(0, s.bad_value, s.bad > 0u),
-        state.non_finite, select(~state.first_non_finite, 0xffffffffu, state.non_finite == 0u),
+        state.non_finite, select(~state.first_non_finite, ABSENT, state.non_finite == 0u),
         array<u32, 4>(),
     );
 }

@@ -34,7 +34,7 @@ fn survey_row(row: u32) -> Survey {
     let t = row_target(row);
     let index = params.first_row + row;
     return Survey(
-        t.class_weight * t.row_weight,
+        select(t.class_weight * t.row_weight, t.row_weight, (params.flags & COUNT_ROWS) != 0u),
         u32(t.ignored),
         select(ABSENT, index, t.ignored),
         u32(t.bad),

@@ -11,7 +11,7 @@ struct Row {
 fn row_begin(index: u32, first_element: u32) -> Row {
     let label = row_target(index);
     // Without a target class any logit will do: its value is not used.
-    return Row(index, label, load_logit(first_element + select(0u, label.class_id, label.class_id != NO_CLASS)));
+    return Row(index, label, load_logit(first_element, select(0u, label.class_id, label.class_id != NO_CLASS)));
 }
 
 // The class that the statistics leave out.

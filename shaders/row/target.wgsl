@@ -1,11 +1,8 @@
 // The target of a row and its weights.
-// Needs: params. Provides: Target, row_target, class_weight, NO_CLASS.
+// Needs: params, row/weights. Provides: Target, row_target.
 
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
-@group(0) @binding(4) var<storage, read> class_weights: array<f32>;
 @group(0) @binding(5) var<storage, read> row_weights: array<f32>;
-
-const NO_CLASS = 0xffffffffu;
 
 struct Target {
     class_id: u32,         // NO_CLASS where the row is ignored or its target is bad
@@ -20,11 +17,6 @@ fn is_ignored(value: i32) -> bool {
     var found = false;
     for (var i = 0u; i < params.ignore_count; i++) { found |= params.ignore_index[i / 4u][i % 4u] == value; }
     return found;
-}
-
-fn class_weight(class_id: u32) -> f32 {
-    if (params.flags & HAS_CLASS_WEIGHTS) == 0u { return 1.0; }
-    return class_weights[class_id];
 }
 
 fn row_target(row: u32) -> Target {

@@ -1,20 +1,25 @@
-// A workgroup owns a group of rows and takes them one after another: its lanes stride over a row's chunks.
+// A workgroup owns a group of rows, class axis last, and takes them one after another: its lanes stride over a row's chunks.
 //
 // Rows need not start on a chunk boundary, but groups do. A row's chunks are therefore of two kinds: interior ones, which
-// belong to the row alone, and edges, which it shares with a neighbour of the same group. Edges are read under a mask and
-// written once, when the whole group is finished, so no two workgroups ever touch the same chunk.
+// belong to the row alone, and edges, which it shares with a neighbour of the same group, or with the gap between rows.
+// Edges are read under a mask and written once, when the whole group is finished, so no two workgroups ever touch the same
+// chunk.
 //
-// Needs: elem, reduce, and a loss or pass fragment: Row, row_begin, excluded_class, Partial, partial_*, Record, row_finish,
-// row_map, row_map_special, special_class, is_constant, constant, READS_ROW. Provides: the entry points forward and forward_gradient.
+// Needs: place, reduce, math/softcap, and a loss or pass fragment: Row, row_begin, excluded_class, Partial, partial_*, ROW_PASSES,
+// row_continue, Record, row_finish, row_map, row_map_special, special_class, is_constant, constant, READS_ROW.
+// Provides: load_logit, and the entry points forward and forward_gradient.
 
-override EDGES: bool = true;  // false where every row starts on a chunk boundary and the masks are dead weight
+override EDGES: bool = true;  // false where every row starts and ends on a chunk boundary and the masks are dead weight
 const MAX_GROUP_ROWS = 4u;
 // Blocks of four chunks a lane sums before it starts afresh: bounds the length, and so the rounding error, of a running sum.
 const STRIP = 64u;
 
 fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 
-fn load_logit(element: u32) -> f32 { return load_chunk(element / 4u)[element % 4u]; }
+// The logit of a class of the row whose class 0 is at `first_element`.
+fn load_logit(first_element: u32, class_id: u32) -> f32 {
+    return capped(vec4(load_element(first_element + class_id))).x;
+}
 
 // Chunks [first, last) lie wholly inside the row that starts at element begin.
 struct Extent {
@@ -25,7 +30,7 @@ struct Extent {
 }
 
 fn row_extent(row: u32) -> Extent {
-    let begin = params.logits_base + row * params.classes;
+    let begin = row * params.outer_stride;
     let end = begin + params.classes;
     let first = (begin + 3u) / 4u;
     return Extent(begin, end, first, max(first, end / 4u));
@@ -36,7 +41,7 @@ fn classes_of(chunk: u32, e: Extent) -> vec4<u32> { return 4u * chunk + vec4(0u,
 
 // An interior chunk, or -inf where there is none or where the target is: such a chunk is read by add_edge.
 fn load_interior(chunk: u32, last: u32, excluded: u32) -> vec4<f32> {
-    let x = load_chunk(min(chunk, last - 1u));
+    let x = capped(load_chunk(min(chunk, last - 1u)));
     return select(vec4(params.minus_infinity), x, chunk < last && chunk != excluded);
 }
 
@@ -74,19 +79,16 @@ fn add_edge(acc: Partial, e: Extent, excluded: u32, excluded_class: u32, lane: u
     chunk = select(e.begin / 4u, chunk, mine);
     let class_id = classes_of(chunk, e);
     let keep = (class_id < vec4(params.classes)) & (class_id != vec4(excluded_class)) & vec4(mine);
-    let x = select(vec4(params.minus_infinity), load_chunk(chunk), keep);
+    let x = select(vec4(params.minus_infinity), capped(load_chunk(chunk)), keep);
     return partial_add(partial_raise(acc, largest(x)), x, select(vec4(0xffffffffu), class_id, keep), row);
 }
 
-fn read_row(index: u32, lane: Lane) -> Record {
-    let e = row_extent(index);
-    let row = row_begin(index, e.begin);
+// One reading of the row.
+fn read_pass(e: Extent, row: Row, lane: Lane) -> Partial {
     let class_id = excluded_class(row);
     // No class wraps to a chunk that is not in the row; the comparisons above then never hold.
     let excluded = select((e.begin + class_id) / 4u, 0xffffffffu, class_id >= params.classes);
-    var acc = partial_identity();
-    if !READS_ROW { return row_finish(acc, row, lane); }
-    acc = add_edge(acc, e, excluded, class_id, lane.index, row);
+    var acc = add_edge(partial_identity(), e, excluded, class_id, lane.index, row);
     let stride = 4u * WORKGROUP_SIZE;
     for (var strip = e.first + lane.index; strip < e.last; strip += STRIP * stride) {
         let end = min(e.last, strip + STRIP * stride);
@@ -94,7 +96,15 @@ fn read_row(index: u32, lane: Lane) -> Record {
         for (var chunk = strip; chunk < end; chunk += stride) { sum = add_block(sum, chunk, e, excluded, row); }
         acc = partial_combine(acc, sum);
     }
-    return row_finish(acc, row, lane);
+    return acc;
+}
+
+fn read_row(index: u32, lane: Lane) -> Record {
+    let e = row_extent(index);
+    var row = row_begin(index, e.begin);
+    if !READS_ROW { return row_finish(partial_identity(), row, lane); }
+    if ROW_PASSES == 2u { row = row_continue(read_pass(e, row, lane), row, lane); }
+    return row_finish(read_pass(e, row, lane), row, lane);
 }
 
 // Writes the interior chunks. The chunk with the target is written twice by the same lane: once as if the target were any
@@ -112,35 +122,45 @@ fn write_interior(index: u32, record: Record, lane: Lane) {
         return;
     }
     for (var chunk = first; chunk < e.last; chunk += WORKGROUP_SIZE) {
-        store_chunk(chunk, row_map(load_chunk(chunk), classes_of(chunk, e), record));
+        let x = load_chunk(chunk);
+        store_chunk(chunk, row_map(capped(x), classes_of(chunk, e), record) * cap_slope(x));
     }
     if has_special && (special - e.first) % WORKGROUP_SIZE == lane.index {
-        store_chunk(special, row_map_special(before, classes_of(special, e), record));
+        store_chunk(special, row_map_special(capped(before), classes_of(special, e), record) * cap_slope(before));
     }
 }
 
 var<workgroup> records: array<Record, MAX_GROUP_ROWS>;
 
-// The chunk that holds the boundary behind row `index` of the group, once: rows shorter than a chunk put several
-// boundaries into one, and then the first of them is in charge.
-fn write_edge(first_row: u32, rows: u32, index: u32) {
-    let group_begin = params.logits_base + first_row * params.classes;
-    let group_end = group_begin + rows * params.classes;
-    let boundary = group_begin + (index + 1u) * params.classes;
+// The chunk that row `row` of the group shares at its front, or else at its back; once, by the first row that has a part in
+// it, where several have.
+fn write_edge(group: u32, rows: u32, row: u32, front: bool) {
+    let stride = params.outer_stride;
+    let begin = row * stride;
+    let end = begin + params.classes;
+    let boundary = select(end, begin, front);
     let chunk = boundary / 4u;
-    if boundary % 4u == 0u || boundary - params.classes > 4u * chunk { return; }
-    let x = load_chunk(chunk);
+    if boundary % 4u == 0u || (front && end / 4u == chunk && end % 4u != 0u) { return; }
+    // The first row that ends behind the chunk's start.
+    let start = 4u * chunk;
+    let first = select((start - min(start, params.classes)) / stride + 1u, 0u, start < params.classes);
+    if row != first { return; }
+    // Groups start on a chunk boundary.
+    let own = group * stride / 4u + chunk;
+    let x = load_chunk(own);
     var g = vec4(0.0);
+    var keep = vec4(false);
     for (var i = 0u; i < 4u; i++) {
-        let element = 4u * chunk + i;
-        if element >= group_begin && element < group_end {
-            let row = (element - group_begin) / params.classes;
-            let class_id = (element - group_begin) % params.classes;
-            let r = records[row];
-            g[i] = select(row_map_special(vec4(x[i]), vec4(class_id), r).x, constant(r), is_constant(r));
+        let r = (start + i) / stride;
+        let class_id = (start + i) % stride;
+        if r < rows && class_id < params.classes {
+            keep[i] = true;
+            let record = records[r];
+            let value = row_map_special(capped(vec4(x[i])), vec4(class_id), record) * cap_slope(vec4(x[i]));
+            g[i] = select(value.x, constant(record), is_constant(record));
         }
     }
-    store_partial(chunk, g, min(4u, group_end - 4u * chunk));
+    store_masked(own, g, keep);
 }
 
 fn group_of(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
@@ -165,6 +185,8 @@ fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_wo
     }
     if EDGES {
         workgroupBarrier();
-        if first + lane.index < end { write_edge(first, end - first, lane.index); }
+        // At most four rows, with two edges each; none in a workgroup that fills up a two-dimensional grid.
+        let rows = max(end, first) - first;
+        for (var i = lane.index; i < 2u * rows; i += WORKGROUP_SIZE) { write_edge(first, rows, i / 2u, i % 2u == 0u); }
     }
 }

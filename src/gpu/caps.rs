@@ -7,6 +7,8 @@ pub struct Caps {
     pub software: bool,
     /// `Features::SUBGROUP` is enabled.
     pub subgroups: bool,
+    /// `Features::SHADER_F16` is enabled.
+    pub f16: bool,
     /// Smallest subgroup that a dispatch may get.
     pub min_subgroup_size: u32,
     /// Invocations in a workgroup.
@@ -33,6 +35,7 @@ impl Caps {
         Self {
             software: info.device_type == wgpu::DeviceType::Cpu,
             subgroups: device.features().contains(wgpu::Features::SUBGROUP),
+            f16: device.features().contains(wgpu::Features::SHADER_F16),
             min_subgroup_size: info.subgroup_min_size,
             max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroups: limits.max_compute_workgroups_per_dimension,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::caps::Caps;
 use super::pipeline::Pipelines;
+use super::shader::Shader;
 use crate::{Error, Result, Shape, Summary};
 
 /// Which adapter to open.
@@ -25,7 +26,7 @@ pub enum AdapterChoice {
 /// Features worth enabling where the adapter has them; all are optional.
 #[must_use]
 pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
-    adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY)
+    adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY)
 }
 
 /// Limits worth requesting: wgpu's defaults, with the adapter's own sizes of buffers, bindings and workgroups.
@@ -127,8 +128,8 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Device`] with the first failure.
-    pub fn compile_all(&self, lanes: u32, checked: bool) -> Result<usize> {
-        let count = self.pipelines.compile_all(&Caps::of(&self.device), lanes, checked);
+    pub fn compile_all(&self, lanes: u32, checked: bool, wanted: impl Fn(Shader) -> bool) -> Result<usize> {
+        let count = self.pipelines.compile_all(&Caps::of(&self.device), lanes, checked, wanted);
         self.check()?;
         Ok(count)
     }
@@ -172,6 +173,8 @@ impl Gpu {
         let staging: Vec<_> = ranges
             .iter()
             .map(|&(buffer, size)| {
+                // Copies are made of whole words.
+                let size = size.next_multiple_of(4);
                 let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
                     label: Some("logloss staging"),
                     size: size.max(4),

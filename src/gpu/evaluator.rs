@@ -1,6 +1,7 @@
 //! Host slices in, numbers out: a blocking evaluation that keeps its buffers between batches.
 
 use bytemuck::Pod;
+use half::{bf16, f16};
 
 use super::device::{Gpu, checked_summary};
 use super::kernel::Kernel;
@@ -8,8 +9,10 @@ use super::plan::Tuning;
 use super::program::GpuLoss;
 use super::scratch::{check_buffer, whole};
 use super::tensors::{Inputs, Outputs};
+use crate::batch::Targets;
+use crate::definition::{Definition, TargetKind};
 use crate::summary::{Details, Gradient};
-use crate::{Batch, Evaluation, Request, Result, Summary};
+use crate::{Batch, DType, Error, Evaluation, Layout, Request, Result, Summary};
 
 /// A loss compiled for a [`Gpu`], evaluated on host slices.
 ///
@@ -21,6 +24,7 @@ pub struct Evaluator<'g> {
     logits: Slot,
     targets: Slot,
     class_weights: Slot,
+    pos_weights: Slot,
     row_weights: Slot,
     gradient: Slot,
     losses: Slot,
@@ -48,10 +52,21 @@ impl Slot {
         })
     }
 
-    fn upload<'s>(&'s mut self, gpu: &Gpu, label: &'static str, data: &[impl Pod]) -> &'s wgpu::Buffer {
-        let buffer = self.reserve(gpu, label, size_of_val(data) as u64);
-        gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(data));
+    fn upload<'s>(&'s mut self, gpu: &Gpu, label: &'static str, data: &[u8]) -> &'s wgpu::Buffer {
+        let buffer = self.reserve(gpu, label, data.len() as u64);
+        let (words, rest) = data.split_at(data.len() & !3);
+        gpu.queue.write_buffer(buffer, 0, words);
+        if !rest.is_empty() {
+            // Writes are made of whole words: an odd number of 16-bit elements ends in half of one.
+            let mut last = [0; 4];
+            last[..rest.len()].copy_from_slice(rest);
+            gpu.queue.write_buffer(buffer, words.len() as u64, &last);
+        }
         buffer
+    }
+
+    fn upload_f32<'s>(&'s mut self, gpu: &Gpu, label: &'static str, data: &[f32]) -> &'s wgpu::Buffer {
+        self.upload(gpu, label, bytemuck::cast_slice(data))
     }
 }
 
@@ -78,6 +93,7 @@ impl<'g> Evaluator<'g> {
             logits: Slot::default(),
             targets: Slot::default(),
             class_weights: Slot::default(),
+            pos_weights: Slot::default(),
             row_weights: Slot::default(),
             gradient: Slot::default(),
             losses: Slot::default(),
@@ -90,51 +106,105 @@ impl<'g> Evaluator<'g> {
     ///
     /// # Errors
     /// [`Error::LengthMismatch`](crate::Error::LengthMismatch), [`Error::BadTarget`](crate::Error::BadTarget),
-    /// [`Error::TooLarge`](crate::Error::TooLarge) or [`Error::Device`](crate::Error::Device).
+    /// [`Error::BadValue`](crate::Error::BadValue), [`Error::TooLarge`](crate::Error::TooLarge) or [`Error::Device`](crate::Error::Device).
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Evaluation> {
-        batch.check_lengths()?;
-        let (gpu, shape, request) = (self.gpu, batch.shape(), self.request);
-        let (rows, elements) = (u64::from(shape.rows), shape.elements());
+        let (gpu, layout, request) = (self.gpu, batch.layout, self.request);
+        let definition = self.kernel.definition();
+        definition.check_batch(batch)?;
+        check_kind(request, batch, definition)?;
         // Fails before a buffer is created that the device could not hold.
-        self.kernel.plan(shape)?;
-        let details_bytes = if request.details { size_of::<Details>() as u64 * rows } else { 0 };
-        check_buffer(&self.kernel.context().caps, details_bytes.max(4 * elements).next_multiple_of(16))?;
+        self.kernel.plan(layout)?;
+        let details_bytes = if request.details { size_of::<Details>() as u64 * u64::from(layout.rows()) } else { 0 };
+        let losses_bytes = 4 * definition.unit.count(&layout);
+        let logits_bytes = size_of_val(batch.logits.as_bytes()) as u64;
+        let gradient_dtype = if request.gradient == Gradient::Widened { DType::F32 } else { request.dtype };
+        let gradient_bytes = batch.logits.len() as u64 * gradient_dtype.bytes();
+        let largest = details_bytes.max(losses_bytes).max(gradient_bytes).max(logits_bytes);
+        check_buffer(&self.kernel.context().caps, largest.next_multiple_of(16))?;
 
-        let separate = request.gradient == Gradient::Separate;
+        let separate = matches!(request.gradient, Gradient::Separate | Gradient::Widened);
         let inputs = Inputs {
-            logits: whole(self.logits.upload(gpu, "logits", batch.plain_rows()?)),
-            targets: whole(self.targets.upload(gpu, "targets", batch.class_targets())),
-            class_weights: batch.class_weights.map(|w| whole(self.class_weights.upload(gpu, "class weights", w))),
-            row_weights: batch.row_weights.map(|w| whole(self.row_weights.upload(gpu, "row weights", w))),
+            logits: whole(self.logits.upload(gpu, "logits", batch.logits.as_bytes())),
+            targets: whole(match batch.targets {
+                Targets::Classes(targets) => self.targets.upload(gpu, "targets", bytemuck::cast_slice(targets)),
+                Targets::Dense(targets) => self.targets.upload(gpu, "targets", bytemuck::cast_slice(targets)),
+            }),
+            class_weights: batch.class_weights.map(|w| whole(self.class_weights.upload_f32(gpu, "class weights", w))),
+            pos_weights: batch.pos_weights.map(|w| whole(self.pos_weights.upload_f32(gpu, "positive weights", w))),
+            row_weights: batch.row_weights.map(|w| whole(self.row_weights.upload_f32(gpu, "row weights", w))),
         };
         let outputs = Outputs {
             summary: whole(self.summary.reserve(gpu, "summary", size_of::<Summary>() as u64)),
-            losses: Some(whole(self.losses.reserve(gpu, "losses", 4 * rows))),
+            losses: Some(whole(self.losses.reserve(gpu, "losses", losses_bytes))),
             details: request.details.then(|| whole(self.details.reserve(gpu, "details", details_bytes))),
-            gradient: separate.then(|| whole(self.gradient.reserve(gpu, "gradient", 4 * elements))),
+            gradient: separate.then(|| whole(self.gradient.reserve(gpu, "gradient", gradient_bytes))),
         };
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logloss") });
-        self.kernel.encode(&mut encoder, shape, &inputs, &outputs)?;
+        if let Some(gradient) = outputs.gradient.as_ref().filter(|_| !layout.is_contiguous()) {
+            // Gaps between rows are nobody's: what a larger batch left there is not this batch's gradient.
+            encoder.clear_buffer(gradient.buffer, 0, None);
+        }
+        self.kernel.encode(&mut encoder, layout, &inputs, &outputs)?;
         gpu.queue.submit([encoder.finish()]);
 
         let mut ranges = vec![(outputs.summary.buffer, size_of::<Summary>() as u64)];
-        ranges.extend(outputs.losses.iter().map(|l| (l.buffer, 4 * rows)));
+        ranges.extend(outputs.losses.iter().map(|l| (l.buffer, losses_bytes)));
         ranges.extend(outputs.details.iter().map(|d| (d.buffer, details_bytes)));
         match request.gradient {
             Gradient::No => {}
             Gradient::Separate | Gradient::Widened => {
-                ranges.extend(outputs.gradient.iter().map(|g| (g.buffer, 4 * elements)));
+                ranges.extend(outputs.gradient.iter().map(|g| (g.buffer, gradient_bytes)));
             }
-            Gradient::InPlace => ranges.push((inputs.logits.buffer, 4 * elements)),
+            Gradient::InPlace => ranges.push((inputs.logits.buffer, gradient_bytes)),
         }
         let mut bytes = gpu.read_back(&ranges)?.into_iter();
-        let summary = checked_summary(bytes.next().as_ref(), shape)?;
-        Ok(Evaluation {
-            summary,
-            losses: collect(bytes.next()),
-            details: if request.details { collect(bytes.next()) } else { Vec::new() },
-            gradient: collect(bytes.next()),
-        })
+        let summary = checked_summary(bytes.next().as_ref(), layout.shape()).map_err(|error| match error {
+            // Here the values are at hand.
+            Error::OutsideDomain { .. } => self.kernel.program().domains.violation(batch).unwrap_or(error),
+            _ => error,
+        })?;
+        let losses = collect(bytes.next());
+        let details = if request.details { collect(bytes.next()) } else { Vec::new() };
+        let mut gradient = bytes.next().map_or_else(Vec::new, |bytes| widen(gradient_dtype, &bytes));
+        if request.gradient == Gradient::InPlace && !layout.is_contiguous() {
+            clear_gaps(&layout, &mut gradient);
+        }
+        Ok(Evaluation { summary, losses, gradient, details })
+    }
+}
+
+/// Fails where the batch is not what the kernel was compiled for.
+fn check_kind(request: Request, batch: &Batch<'_>, definition: &Definition<'_>) -> Result<()> {
+    if batch.logits.dtype() != request.dtype {
+        return Err(Error::Unsupported {
+            variant: format!("{} logits", batch.logits.dtype()),
+            needs: format!("a Request with that dtype (it has {})", request.dtype),
+        });
+    }
+    let dense = matches!(batch.targets, Targets::Dense(_));
+    if dense != (request.targets(definition) == TargetKind::Dense) {
+        return Err(Error::Unsupported {
+            variant: "targets of this kind".into(),
+            needs: format!("a Request with dense_targets: {dense}"),
+        });
+    }
+    Ok(())
+}
+
+/// Elements as float32, which holds all of them exactly.
+fn widen(dtype: DType, bytes: &[u8]) -> Vec<f32> {
+    match dtype {
+        DType::F32 => bytemuck::pod_collect_to_vec(bytes),
+        DType::F16 => bytemuck::pod_collect_to_vec::<u8, f16>(bytes).into_iter().map(f16::to_f32).collect(),
+        DType::Bf16 => bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).into_iter().map(bf16::to_f32).collect(),
+    }
+}
+
+/// In place, the gaps between rows hold what the caller had there.
+fn clear_gaps(layout: &Layout, gradient: &mut [f32]) {
+    let own = layout.classes() as usize * layout.inner() as usize;
+    for sample in gradient.chunks_mut(layout.outer_stride() as usize) {
+        sample.iter_mut().skip(own).for_each(|g| *g = 0.0);
     }
 }
 
@@ -154,6 +224,11 @@ impl Gpu {
     /// # Errors
     /// As [`Evaluator::new`] and [`Evaluator::evaluate`].
     pub fn evaluate(&self, loss: &(impl GpuLoss + ?Sized), request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
+        let request = Request {
+            dtype: batch.logits.dtype(),
+            dense_targets: matches!(batch.targets, Targets::Dense(_)),
+            ..request
+        };
         Evaluator::new(self, loss, request)?.evaluate(batch)
     }
 }

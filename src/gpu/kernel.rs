@@ -3,38 +3,31 @@
 use std::sync::{Arc, Mutex};
 
 use super::context::Context;
-use super::params::{HAS_CLASS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
-use super::pipeline::{Pipeline, Pipelines};
-use super::plan::{Plan, Tuning, plan};
+use super::elements;
+use super::params::{HAS_CLASS_WEIGHTS, HAS_POS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
+use super::pipeline::Pipelines;
+use super::plan::{Footprint, Plan, Tuning, plan, plan_blocks};
 use super::program::{GpuLoss, Program};
 use super::recorder::{Recorder, Step};
-use super::scratch::{Scratch, whole};
-use super::shader::{self, Elements, Shader};
+use super::rows;
+use super::scratch::{Room, Scratch, whole};
+use super::shader::{Elements, Family, Shader};
 use super::switch::Switch;
-use super::tensors::{Inputs, Outputs, Tensors, UNCUT};
-use super::vector::{Cuts, Folding, part_or_absent};
-use super::window::{Tensor, Window};
-use crate::reduction::Reduction;
+use super::tensors::{Inputs, Outputs, Tensors};
+use super::vector::{Cuts, Folding};
+use crate::definition::{Definition, TargetKind, Unit};
 use crate::summary::{Details, Gradient, Request};
-use crate::{Result, Shape};
+use crate::{Error, Layout, Result, Shape};
 
-/// What the dispatches of one call have in common.
-struct Call<'r, 'a> {
-    plan: &'r Plan,
-    params: Params,
-    tensors: &'r Tensors<'a>,
-    losses: &'r Tensor<'a>,
-    scratch: &'a Scratch,
-}
-
-/// A loss over rows of logits, compiled for one device.
+/// A loss, compiled for one device.
 ///
 /// Make it once, then [`encode`](Self::encode) it into any number of command encoders. It never submits and never blocks.
 pub struct Kernel {
     context: Context,
     request: Request,
     program: Program,
-    reduction: Reduction,
+    elements: Elements,
+    definition: Definition<'static>,
     ignore_index: Vec<i32>,
     scratch: Mutex<Option<Arc<Scratch>>>,
 }
@@ -43,8 +36,8 @@ impl Kernel {
     /// Compiles `loss` for `device`.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if an option of the loss is out of its domain;
-    /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit that the kernels need.
+    /// [`Error::InvalidOption`] if an option of the loss is out of its domain; [`Error::Unsupported`] if the loss does not have
+    /// what is requested, or the device lacks a limit that the kernels need.
     pub fn new(device: &wgpu::Device, loss: &(impl GpuLoss + ?Sized), request: Request) -> Result<Self> {
         Self::with_tuning(device, loss, request, Tuning::default())
     }
@@ -70,35 +63,36 @@ impl Kernel {
         tuning: Tuning,
     ) -> Result<Self> {
         loss.validate()?;
+        let definition = loss.definition().without_ignore_index();
+        check_request(&definition, request)?;
+        let context = Context::new(pipelines, tuning)?;
         let mut program = loss.program();
-        program.switches = program.switches.with(Switch::Details, request.details);
-        let kernel = Self {
-            context: Context::new(pipelines, tuning)?,
-            request,
-            program,
-            reduction: loss.definition().reduction,
-            ignore_index: loss.definition().ignore_index.to_vec(),
-            scratch: Mutex::default(),
-        };
+        program.switches =
+            program.switches.with(Switch::Details, request.details).with(Switch::Softcap, program.softcap.is_some());
+        let elements = Elements::new(request.dtype, tuning.native_f16(&context.caps)?, request.gradient);
+        let ignore_index = loss.definition().ignore_index.to_vec();
+        let scratch = Mutex::default();
+        let kernel = Self { context, request, program, elements, definition, ignore_index, scratch };
         // Reports a forced variant that cannot run, and compiles what every batch needs.
         kernel.prepare(Shape::new(4, 4))?;
         Ok(kernel)
     }
 
-    /// Compiles what a shape needs, so that the first [`encode`](Self::encode) of it does not.
+    /// Compiles what a layout needs, so that the first [`encode`](Self::encode) of it does not.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode), for the shape.
-    pub fn prepare(&self, shape: Shape) -> Result<()> {
-        let plan = self.plan(shape)?;
-        if !plan.windows.is_empty() {
-            self.row_pipeline(&plan, false);
+    /// As [`encode`](Self::encode), for the layout.
+    pub fn prepare(&self, layout: impl Into<Layout>) -> Result<()> {
+        let layout = layout.into();
+        let plan = self.plan(layout)?;
+        match self.family() {
+            Family::Elements => elements::prepare(self, &plan),
+            Family::Labelled | Family::Dense | Family::Plain => rows::prepare(self, &plan),
         }
-        if plan.tail.is_some() {
-            self.row_pipeline(&plan, true);
+        if self.request.targets(&self.definition) == TargetKind::Classes {
+            self.context.pass(&plan, Shader::Survey { reduce: plan.reduce }, "survey_rows");
         }
         for (shader, entry_point) in [
-            (Shader::Survey { reduce: plan.reduce }, "survey_rows"),
             (Shader::Sum { reduce: plan.reduce }, "sum_blocks"),
             (Shader::Summary, "denominator"),
             (Shader::Summary, "summarize"),
@@ -108,13 +102,22 @@ impl Kernel {
         Ok(())
     }
 
-    /// How a shape would be computed.
+    /// How a layout would be computed.
     ///
     /// # Errors
-    /// [`Error::TooLarge`](crate::Error::TooLarge) when a group of rows exceeds a binding.
-    pub fn plan(&self, shape: Shape) -> Result<Plan> {
-        let vector_bytes = if self.request.details { size_of::<Details>() as u64 } else { 4 };
-        plan(shape, vector_bytes, &self.context.caps, self.context.tuning)
+    /// [`Error::TooLarge`] when a group of rows or a sample exceeds a binding.
+    pub fn plan(&self, layout: impl Into<Layout>) -> Result<Plan> {
+        let is_dense = self.request.targets(&self.definition) == TargetKind::Dense;
+        let is_wide = is_dense || self.definition.unit == Unit::Element || self.request.gradient == Gradient::Widened;
+        let footprint = Footprint {
+            element: if is_wide { 4 } else { self.request.dtype.bytes() },
+            row: if self.request.details { size_of::<Details>() as u64 } else { 4 },
+        };
+        let Context { caps, tuning, .. } = &self.context;
+        match self.family() {
+            Family::Elements => plan_blocks(&layout.into(), footprint.element, caps, *tuning),
+            Family::Labelled | Family::Dense | Family::Plain => plan(layout, footprint, caps, *tuning),
+        }
     }
 
     /// Records the loss of a batch, and its gradient if requested, into `encoder`.
@@ -123,42 +126,64 @@ impl Kernel {
     /// [check](crate::Summary::check) it.
     ///
     /// # Errors
-    /// [`Error::BindingTooSmall`](crate::Error::BindingTooSmall), [`Error::MissingUsage`](crate::Error::MissingUsage),
-    /// [`Error::MisalignedOffset`](crate::Error::MisalignedOffset) or [`Error::SharedBuffer`](crate::Error::SharedBuffer)
-    /// for a binding that does not fit, [`Error::RequestMismatch`](crate::Error::RequestMismatch) for an output too many or
-    /// too few, and [`Error::TooLarge`](crate::Error::TooLarge) for a row that exceeds a binding, and
-    /// [`Error::Device`](crate::Error::Device) if the device is lost. Nothing is recorded then.
+    /// [`Error::BindingTooSmall`], [`Error::MissingUsage`], [`Error::MisalignedOffset`] or [`Error::SharedBuffer`] for a binding
+    /// that does not fit, [`Error::RequestMismatch`] for an output too many or too few, [`Error::UnusedWeights`] for weights that
+    /// the loss does not take, [`Error::TooLarge`] for a row or a sample that exceeds a binding, and [`Error::Device`] if the
+    /// device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
-        shape: Shape,
+        layout: impl Into<Layout>,
         inputs: &Inputs<'_>,
         outputs: &Outputs<'_>,
     ) -> Result<()> {
+        let layout = layout.into();
         let context = &self.context;
-        let plan = self.plan(shape)?;
-        let tensors = Tensors::check(shape, self.request, inputs, outputs, context.alignment())?;
-        let cuts = Cuts::new(context, shape.rows)?;
-        let spare_losses = if tensors.losses.is_none() { shape.rows } else { 0 };
-        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), spare_losses)?;
-        let losses = tensors.losses.clone().unwrap_or_else(|| scratch.losses());
-        let params = self.params(shape, &plan, inputs);
+        let plan = self.plan(layout)?;
+        let tensors = Tensors::check(&layout, &self.definition, self.request, inputs, outputs, context.alignment())?;
+        // Where an unreduced loss is not one a row, the row losses are nobody's but ours.
+        let row_losses = tensors.losses.as_ref().filter(|_| self.definition.unit == Unit::Row);
+        let is_elements = self.family() == Family::Elements;
+        let summands = if is_elements { elements::blocks(&plan) } else { layout.rows() };
+        let cuts = Cuts::new(context, summands)?;
+        let room = Room {
+            blocks: cuts.blocks(),
+            rows: if row_losses.is_none() && !is_elements { layout.rows() } else { 0 },
+            partials: if is_elements { summands } else { 0 },
+        };
+        let scratch = Scratch::shared(&self.scratch, context, room)?;
+        let losses = match row_losses {
+            Some(losses) => losses.clone(),
+            None if is_elements => scratch.partials(summands),
+            None => scratch.losses(&layout),
+        };
+        let params = self.params(&layout, &plan, inputs);
         let mut recorder = Recorder::new("logloss");
 
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
-        let survey = folding.survey(&cuts, &tensors);
+        let survey = if self.request.targets(&self.definition) == TargetKind::Classes {
+            folding.survey(&cuts, &tensors)
+        } else {
+            &scratch.absent_input
+        };
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "denominator"),
             params,
             bindings: vec![(1, whole(survey)), (3, whole(&scratch.status))],
             workgroups: 1,
         });
-        let call = Call { plan: &plan, params, tensors: &tensors, losses: &losses, scratch: &scratch };
-        for window in &plan.windows {
-            recorder.push(self.rows(&call, *window, false));
-        }
-        if let Some(window) = plan.tail {
-            recorder.push(self.rows(&call, window, true));
+        let call = rows::Call {
+            kernel: self,
+            layout,
+            plan: &plan,
+            params,
+            tensors: &tensors,
+            losses: &losses,
+            scratch: &scratch,
+        };
+        match self.family() {
+            Family::Elements => elements::record(&mut recorder, &call)?,
+            Family::Labelled | Family::Dense | Family::Plain => rows::record(&mut recorder, &call),
         }
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
         let sum = folding.sum(&cuts, &losses);
@@ -169,73 +194,64 @@ impl Kernel {
                 (1, whole(survey)),
                 (2, whole(sum)),
                 (3, whole(&scratch.status)),
-                (4, tensors.summary.part(UNCUT, context.alignment()).binding),
+                (4, tensors.summary.all()),
             ],
             workgroups: 1,
         });
         recorder.record(context, encoder)
     }
 
-    pub(crate) fn context(&self) -> &Context {
+    pub(crate) const fn context(&self) -> &Context {
         &self.context
     }
 
-    fn params(&self, shape: Shape, plan: &Plan, inputs: &Inputs<'_>) -> Params {
-        let mut flags = 0;
-        if inputs.class_weights.is_some() {
-            flags |= HAS_CLASS_WEIGHTS;
-        }
-        if inputs.row_weights.is_some() {
-            flags |= HAS_ROW_WEIGHTS;
-        }
+    pub(crate) const fn request(&self) -> Request {
+        self.request
+    }
+
+    pub(crate) const fn program(&self) -> &Program {
+        &self.program
+    }
+
+    pub(crate) const fn elements(&self) -> Elements {
+        self.elements
+    }
+
+    pub(crate) const fn definition(&self) -> &Definition<'static> {
+        &self.definition
+    }
+
+    const fn family(&self) -> Family {
+        self.program.fragment.family()
+    }
+
+    fn params(&self, layout: &Layout, plan: &Plan, inputs: &Inputs<'_>) -> Params {
+        let flag = |given: bool, flag| if given { flag } else { 0 };
         Params {
-            rows: shape.rows,
-            classes: shape.classes,
             group_rows: plan.group_rows,
-            flags,
+            flags: flag(inputs.class_weights.is_some(), HAS_CLASS_WEIGHTS)
+                | flag(inputs.pos_weights.is_some(), HAS_POS_WEIGHTS)
+                | flag(inputs.row_weights.is_some(), HAS_ROW_WEIGHTS),
+            softcap: self.program.softcap.unwrap_or(1.0),
             options: self.program.options,
             ..Params::default()
         }
-        .with_reduction(self.reduction)
+        .with_layout(layout)
+        .with_definition(&self.definition, layout)
         .with_ignore_index(&self.ignore_index)
     }
+}
 
-    fn row_pipeline(&self, plan: &Plan, tail: bool) -> Arc<Pipeline> {
-        let in_place = self.request.gradient == Gradient::InPlace;
-        let shader = Shader::Rows { row: self.program.row, elements: Elements { in_place, tail }, reduce: plan.reduce };
-        let entry_point = if self.request.gradient == Gradient::No { "forward" } else { "forward_gradient" };
-        let switches = self.program.switches.with(Switch::Edges, tail || plan.group_rows > 1);
-        self.context.pipeline(plan, shader, entry_point, switches)
+/// Fails where a loss does not have what is requested: better here than as a wrong number.
+fn check_request(definition: &Definition<'_>, request: Request) -> Result<()> {
+    let unsupported = |what: &str, needs: &str| {
+        Err(Error::Unsupported { variant: format!("{} with {what}", definition.name), needs: needs.into() })
+    };
+    if request.details && !definition.has_details() {
+        return unsupported("details", "a loss of rows against class indices");
     }
-
-    /// The dispatch over one window of rows.
-    fn rows<'a>(&self, call: &Call<'_, 'a>, window: Window, tail: bool) -> Step<'a> {
-        let Call { plan, params, tensors, losses, scratch } = *call;
-        let alignment = self.context.alignment();
-        let logits = tensors.logits.part(window, alignment);
-        let losses = losses.part(window, alignment);
-        let details = tensors.details.as_ref().map(|t| t.part(window, alignment));
-        let params = Params {
-            rows: window.rows,
-            first_row: window.first_row,
-            logits_base: logits.lead / 4,
-            rows_base: losses.lead / 4,
-            details_base: details.as_ref().map_or(0, |d| d.lead / size_of::<Details>() as u32),
-            ..params
-        };
-        let mut bindings = vec![
-            (shader::LOGITS, logits.binding),
-            (shader::TARGETS, tensors.targets.part(window, alignment).binding),
-            (shader::CLASS_WEIGHTS, part_or_absent(&tensors.class_weights, UNCUT, alignment, scratch)),
-            (shader::ROW_WEIGHTS, part_or_absent(&tensors.row_weights, window, alignment, scratch)),
-            (shader::LOSSES, losses.binding),
-            (shader::DETAILS, details.map_or_else(|| whole(&scratch.absent_output), |d| d.binding)),
-            (shader::STATUS, whole(&scratch.status)),
-        ];
-        if let Some(gradient) = &tensors.gradient {
-            bindings.push((shader::GRADIENT, gradient.part(window, alignment).binding));
-        }
-        let workgroups = window.rows.div_ceil(plan.group_rows);
-        Step { pipeline: self.row_pipeline(plan, tail), params, bindings, workgroups }
+    if request.dense_targets && definition.targets == TargetKind::Classes {
+        return unsupported("dense targets", "class indices, one a row");
     }
+    Ok(())
 }

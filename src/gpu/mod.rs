@@ -6,6 +6,7 @@
 mod caps;
 mod context;
 mod device;
+mod elements;
 mod evaluator;
 mod kernel;
 mod params;
@@ -14,6 +15,7 @@ mod pipeline;
 mod plan;
 pub(crate) mod program;
 mod recorder;
+mod rows;
 mod scratch;
 mod shader;
 mod switch;
@@ -26,9 +28,9 @@ pub use device::{AdapterChoice, Gpu, adapters, instance, required_features, requ
 pub use evaluator::Evaluator;
 pub use kernel::Kernel;
 pub use passes::{Gather, Softmax, Sum};
-pub use plan::{Plan, Tuning, plan};
+pub use plan::{Footprint, Plan, Tuning, plan};
 pub use program::GpuLoss;
-pub use shader::{Elements, Reduce, RowFragment, Shader};
+pub use shader::{Elements, LossFragment, Place, Reduce, RowSchedule, Shader, Storage};
 pub(crate) use switch::{Switch, Switches};
 pub use tensors::{Inputs, Outputs};
 pub use window::Window;

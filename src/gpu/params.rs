@@ -1,5 +1,7 @@
 //! The uniform block of `shaders/params.wgsl`, field by field.
 
+use crate::Layout;
+use crate::definition::{Definition, Mean, TargetKind};
 use crate::reduction::{MAX_IGNORE_INDICES, Reduction};
 
 #[repr(C)]
@@ -7,10 +9,14 @@ use crate::reduction::{MAX_IGNORE_INDICES, Reduction};
 pub(crate) struct Params {
     pub rows: u32,
     pub classes: u32,
+    pub inner: u32,
+    pub outer_stride: u32,
     pub first_row: u32,
     pub group_rows: u32,
     pub logits_base: u32,
+    pub gradient_base: u32,
     pub rows_base: u32,
+    pub dense_base: u32,
     pub details_base: u32,
     pub flags: u32,
     pub ignore_count: u32,
@@ -20,7 +26,7 @@ pub(crate) struct Params {
     pub minus_infinity: f32,
     pub nan: f32,
     pub denominator: f32,
-    pub reserved: u32,
+    pub softcap: f32,
     pub options: [f32; 8],
     pub ignore_index: [i32; 16],
 }
@@ -32,21 +38,45 @@ pub(crate) const HAS_CLASS_WEIGHTS: u32 = 1;
 pub(crate) const HAS_ROW_WEIGHTS: u32 = 2;
 const DIVIDE_BY_WEIGHTS: u32 = 4;
 const EMPTY_IS_ZERO: u32 = 8;
+pub(crate) const HAS_POS_WEIGHTS: u32 = 16;
+const COUNT_ROWS: u32 = 32;
+const IS_SURVEYED: u32 = 64;
 
 impl Default for Params {
     fn default() -> Self {
-        Self { minus_infinity: f32::NEG_INFINITY, nan: f32::NAN, denominator: 1.0, ..bytemuck::Zeroable::zeroed() }
+        Self {
+            minus_infinity: f32::NEG_INFINITY,
+            nan: f32::NAN,
+            denominator: 1.0,
+            inner: 1,
+            ..bytemuck::Zeroable::zeroed()
+        }
     }
 }
 
 impl Params {
+    /// Adds where the classes are.
+    pub fn with_layout(mut self, layout: &Layout) -> Self {
+        (self.rows, self.classes) = (layout.rows(), layout.classes());
+        (self.inner, self.outer_stride) = (layout.inner(), layout.outer_stride());
+        self
+    }
+
     /// Adds how the summary divides.
-    pub fn with_reduction(mut self, reduction: Reduction) -> Self {
-        match reduction {
-            Reduction::None | Reduction::Sum | Reduction::BatchMean => {}
-            Reduction::Mean => self.flags |= DIVIDE_BY_WEIGHTS,
-            Reduction::MeanOrZero => self.flags |= DIVIDE_BY_WEIGHTS | EMPTY_IS_ZERO,
-            Reduction::MeanOver(denominator) => self.denominator = denominator,
+    pub fn with_definition(mut self, definition: &Definition<'_>, layout: &Layout) -> Self {
+        match definition.denominator(layout) {
+            // A count beyond 2^24 is rounded, by less than the sum of that many losses is.
+            Some(denominator) => self.denominator = denominator as f32,
+            None => self.flags |= DIVIDE_BY_WEIGHTS,
+        }
+        if definition.reduction == Reduction::MeanOrZero {
+            self.flags |= EMPTY_IS_ZERO;
+        }
+        if definition.mean == Mean::Rows {
+            self.flags |= COUNT_ROWS;
+        }
+        if definition.targets == TargetKind::Classes {
+            self.flags |= IS_SURVEYED;
         }
         self
     }

@@ -10,15 +10,16 @@ use wgpu::BufferBinding;
 use super::context::Context;
 use super::params::Params;
 use super::pipeline::Pipelines;
-use super::plan::{Plan, Tuning, plan};
+use super::plan::{Footprint, Plan, Tuning, plan};
+use super::program::softmax_options;
 use super::recorder::{Recorder, Step};
-use super::scratch::{Scratch, whole};
-use super::shader::{self, Elements, RowFragment, Shader};
+use super::scratch::{Room, Scratch, whole};
+use super::shader::{self, Elements, LossFragment, Shader};
 use super::switch::{Switch, Switches};
-use super::tensors::{UNCUT, check, distinct};
+use super::tensors::{Extent, check, distinct};
 use super::vector::{Cuts, Folding};
 use super::window;
-use crate::{Result, Shape, checks};
+use crate::{DType, Gradient, Layout, Result, Shape, checks};
 
 /// Softmax over the classes of each row, or its logarithm:
 ///
@@ -55,7 +56,7 @@ impl Softmax {
     fn compile(device: &wgpu::Device, logarithm: bool, temperature: f32, tuning: Tuning) -> Result<Self> {
         checks::temperature(temperature)?;
         let context = Context::new(Arc::new(Pipelines::new(device)), tuning)?;
-        plan(Shape::new(4, 4), 4, &context.caps, tuning)?;
+        plan(Shape::new(4, 4), Footprint::F32, &context.caps, tuning)?;
         Ok(Self { context, temperature, logarithm })
     }
 
@@ -72,41 +73,37 @@ impl Softmax {
     ) -> Result<()> {
         let Context { caps, tuning, .. } = &self.context;
         let alignment = self.context.alignment();
-        let row_bytes = 4 * u64::from(shape.classes);
-        let plan = plan(shape, 4, caps, *tuning)?;
+        let layout = Layout::from(shape);
+        let plan = plan(layout, Footprint::F32, caps, *tuning)?;
+        let extent = Extent::of_logits(&layout, 4);
         distinct(&[("logits", Some(logits))], &[("output", Some(output))])?;
-        let logits = check("logits", logits, row_bytes, shape.rows, alignment)?;
-        let output = check("output", output, row_bytes, shape.rows, alignment)?;
+        let logits = check("logits", logits, extent, alignment)?;
+        let output = check("output", output, extent, alignment)?;
         let mut recorder = Recorder::new("logloss softmax");
         let windows = plan.windows.iter().map(|w| (*w, false));
         for (window, tail) in windows.chain(plan.tail.map(|w| (w, true))) {
-            let shader = Shader::Rows {
-                row: RowFragment::Softmax,
-                elements: Elements { in_place: false, tail },
-                reduce: plan.reduce,
-            };
-            let switches = Switches::default()
-                .with(Switch::Logarithm, self.logarithm)
-                .with(Switch::Edges, tail || plan.group_rows > 1);
+            let elements = Elements { words: tail, ..Elements::new(DType::F32, false, Gradient::Separate) };
+            let shader = Shader::Rows { fragment: LossFragment::Softmax, elements, schedule: plan.schedule };
+            let switches =
+                Switches::default().with(Switch::Logarithm, self.logarithm).with(Switch::Edges, tail || !plan.aligned);
             let logits = logits.part(window, alignment);
-            let inverse_temperature = 1.0 / self.temperature;
             let mut options = [0.0; 8];
-            options[..2].copy_from_slice(&[std::f32::consts::LOG2_E * inverse_temperature, inverse_temperature]);
+            options[..4].copy_from_slice(&softmax_options(self.temperature, 0.0, 0.0));
             recorder.push(Step {
                 pipeline: self.context.pipeline(&plan, shader, "forward_gradient", switches),
                 params: Params {
-                    rows: window.rows,
-                    classes: shape.classes,
+                    rows: window.count,
                     group_rows: plan.group_rows,
                     logits_base: logits.lead / 4,
+                    gradient_base: logits.lead / 4,
                     options,
-                    ..Params::default()
+                    ..Params::default().with_layout(&layout)
                 },
                 bindings: vec![
                     (shader::LOGITS, logits.binding),
                     (shader::GRADIENT, output.part(window, alignment).binding),
                 ],
-                workgroups: window.rows.div_ceil(plan.group_rows),
+                workgroups: window.count.div_ceil(plan.group_rows),
             });
         }
         recorder.record(&self.context, encoder)
@@ -129,7 +126,7 @@ impl Gather {
     /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit.
     pub fn new(device: &wgpu::Device) -> Result<Self> {
         let context = Context::new(Arc::new(Pipelines::new(device)), Tuning::default())?;
-        let scratch = Scratch::new(&context, 0, 0)?;
+        let scratch = Scratch::new(&context, Room::default())?;
         Ok(Self { context, scratch })
     }
 
@@ -150,16 +147,18 @@ impl Gather {
         let row_bytes = 4 * u64::from(shape.classes);
         let plan = vector_plan(context)?;
         distinct(&[("values", Some(values)), ("targets", Some(targets))], &[("output", Some(output))])?;
-        let values = check("values", values, row_bytes, shape.rows, alignment)?;
-        let targets = check("targets", targets, 4, shape.rows, alignment)?;
-        let output = check("output", output, 4, shape.rows, alignment)?;
+        let layout = Layout::from(shape);
+        let rows = Extent::of_rows(&layout, 4);
+        let values = check("values", values, Extent::of_logits(&layout, 4), alignment)?;
+        let targets = check("targets", targets, rows, alignment)?;
+        let output = check("output", output, rows, alignment)?;
         let mut recorder = Recorder::new("logloss gather");
         for window in window::cut(shape.rows, &[1], row_bytes.max(4), context.max_binding(), alignment)? {
             let (values, output) = (values.part(window, alignment), output.part(window, alignment));
             recorder.push(Step {
                 pipeline: context.pass(&plan, Shader::Gather, "gather"),
                 params: Params {
-                    rows: window.rows,
+                    rows: window.count,
                     classes: shape.classes,
                     logits_base: values.lead / 4,
                     rows_base: output.lead / 4,
@@ -172,7 +171,7 @@ impl Gather {
                     (shader::CLASS_WEIGHTS, whole(&self.scratch.absent_input)),
                     (shader::ROW_WEIGHTS, whole(&self.scratch.absent_input)),
                 ],
-                workgroups: window.rows.div_ceil(plan.lanes),
+                workgroups: window.count.div_ceil(plan.lanes),
             });
         }
         recorder.record(context, encoder)
@@ -224,10 +223,10 @@ impl Sum {
         let alignment = context.alignment();
         let plan = vector_plan(context)?;
         distinct(&[("vector", Some(vector))], &[("output", Some(output))])?;
-        let vector = check("vector", vector, 4, count, alignment)?;
-        let output = check("output", output, 4, 1, alignment)?;
+        let vector = check("vector", vector, Extent { sample: 4, all: 4 * u64::from(count) }, alignment)?;
+        let output = check("output", output, Extent::uncut(4), alignment)?;
         let cuts = Cuts::new(context, count)?;
-        let scratch = Scratch::shared(&self.scratch, context, cuts.blocks(), 0)?;
+        let scratch = Scratch::shared(&self.scratch, context, Room { blocks: cuts.blocks(), ..Room::default() })?;
         let params = Params { denominator: if self.mean { count as f32 } else { 1.0 }, ..Params::default() };
         let mut recorder = Recorder::new("logloss sum");
         let sum =
@@ -235,7 +234,7 @@ impl Sum {
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Mean, "finish"),
             params,
-            bindings: vec![(shader::INPUT, whole(sum)), (shader::OUTPUT, output.part(UNCUT, alignment).binding)],
+            bindings: vec![(shader::INPUT, whole(sum)), (shader::OUTPUT, output.all())],
             workgroups: 1,
         });
         recorder.record(context, encoder)
@@ -244,5 +243,5 @@ impl Sum {
 
 /// Lanes of a pass over a vector: those of a long row.
 fn vector_plan(context: &Context) -> Result<Plan> {
-    plan(Shape::new(0, u32::MAX), 4, &context.caps, context.tuning)
+    plan(Shape::new(0, u32::MAX), Footprint::F32, &context.caps, context.tuning)
 }

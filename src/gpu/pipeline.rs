@@ -47,15 +47,15 @@ impl Pipelines {
         pipelines.entry(variant).or_insert_with(|| Arc::new(self.compile(variant))).clone()
     }
 
-    /// Compiles every variant of every shader and returns how many there are.
-    pub fn compile_all(&self, caps: &Caps, lanes: u32, checked: bool) -> usize {
+    /// Compiles the variants of every shader that the device can run and `wanted` lets through, and returns how many there are.
+    pub fn compile_all(&self, caps: &Caps, lanes: u32, checked: bool, wanted: impl Fn(Shader) -> bool) -> usize {
         let mut count = 0;
-        for shader in Shader::all() {
-            if shader.needs_subgroups() && !caps.subgroups {
+        for shader in Shader::all().into_iter().filter(|&shader| wanted(shader)) {
+            if (shader.needs_subgroups() && !caps.subgroups) || (shader.needs_f16() && !caps.f16) {
                 continue;
             }
             for &entry_point in shader.entry_points() {
-                for switches in Switches::subsets(shader.switches()) {
+                for switches in Switches::samples(&shader.switches()) {
                     let min_subgroup_size = caps.min_subgroup_size;
                     self.get(Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked });
                     count += 1;
@@ -133,6 +133,6 @@ fn constants(shader: Shader, lanes: u32, min_subgroup_size: u32, on: Switches) -
     if shader.needs_subgroups() {
         list.push(("MIN_SUBGROUP_SIZE", f64::from(min_subgroup_size)));
     }
-    list.extend(shader.switches().iter().map(|&switch| (switch.name(), f64::from(u8::from(on.has(switch))))));
+    list.extend(shader.switches().into_iter().map(|switch| (switch.name(), f64::from(u8::from(on.has(switch))))));
     list
 }

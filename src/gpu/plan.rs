@@ -1,9 +1,9 @@
-//! Which variant runs for a shape on a device, and how the batch is cut: a pure function, without a device.
+//! Which variant runs for a layout on a device, and how the batch is cut: a pure function, without a device.
 
 use super::caps::Caps;
-use super::shader::Reduce;
+use super::shader::{Reduce, RowSchedule};
 use super::window::{self, Window};
-use crate::{Error, Result, Shape};
+use crate::{Error, Layout, Result};
 
 /// Choices that tests and benches may force; absent ones are planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +12,8 @@ pub struct Tuning {
     pub lanes: Option<u32>,
     /// How lanes combine.
     pub reduce: Option<Reduce>,
+    /// float16 logits native (`true`) or two to a word.
+    pub native_f16: Option<bool>,
     /// Largest storage binding in bytes, below the device's own limit: makes windows small.
     pub max_binding: Option<u64>,
     /// Largest dispatch dimension, below the device's own limit: makes dispatches two-dimensional.
@@ -21,25 +23,60 @@ pub struct Tuning {
 }
 
 impl Tuning {
+    /// Nothing is forced.
+    pub const PLANNED: Self =
+        Self { lanes: None, reduce: None, native_f16: None, max_binding: None, max_workgroups: None, checked: false };
+
     /// Largest storage binding in bytes.
     pub(crate) fn max_binding(&self, caps: &Caps) -> u64 {
         self.max_binding.map_or(caps.max_binding, |forced| forced.min(caps.max_binding))
+    }
+
+    /// Whether float16 logits are read as what they are.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if that is forced and the device cannot.
+    pub(crate) fn native_f16(&self, caps: &Caps) -> Result<bool> {
+        match self.native_f16 {
+            Some(true) if !caps.f16 => {
+                Err(Error::Unsupported { variant: "native float16".into(), needs: "Features::SHADER_F16".into() })
+            }
+            forced => Ok(forced.unwrap_or(caps.f16)),
+        }
     }
 }
 
 /// How a batch is computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
+    /// Who owns a row.
+    pub schedule: RowSchedule,
     /// Invocations in a workgroup.
     pub lanes: u32,
-    /// How lanes combine.
+    /// How the lanes of the passes over vectors combine, and of a workgroup that owns a row.
     pub reduce: Reduce,
     /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary.
     pub group_rows: u32,
-    /// Ranges of whole groups, each within one binding.
+    /// Every row (or every class of a sample) starts and ends on a chunk boundary.
+    pub aligned: bool,
+    /// Ranges of whole groups (or samples, or blocks), each within one binding.
     pub windows: Vec<Window>,
-    /// The last rows, if they do not fill a group.
+    /// The last rows, if they do not fill a group or end in the middle of a chunk; the last block, if it does.
     pub tail: Option<Window>,
+}
+
+/// Bytes that the tensors of a batch have for a row or a logit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Of the widest tensor with one entry a logit, in the logits' layout.
+    pub element: u64,
+    /// Of the widest tensor with one entry a row.
+    pub row: u64,
+}
+
+impl Footprint {
+    /// float32 tensors.
+    pub const F32: Self = Self { element: 4, row: 4 };
 }
 
 /// Rows are cut at multiples of this many where they can be, so that vectors of 4-byte entries start at a 256-byte offset.
@@ -52,42 +89,99 @@ const CHUNK: u32 = 4;
 /// flight, narrower ones waste fewer lanes on short rows.
 const LANES: [(u32, u32); 4] = [(256, 32), (1024, 64), (4096, 128), (u32::MAX, 256)];
 
+/// Where a lane owns rows, nothing is shared in a workgroup, and its width is that of two subgroups or more.
+const LANES_OF_ROWS: u32 = 64;
+
+/// Logits that a workgroup takes where rows do not matter: `BLOCK_CHUNKS` of `shaders/schedule/elements.wgsl`. Wherever a window
+/// of whole blocks starts, every tensor has a 256-byte offset.
+pub(crate) const BLOCK_LOGITS: u32 = 2048;
+
+/// Four to sixteen chunks of a block are a lane's.
+const LANES_OF_BLOCKS: u32 = 128;
+
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
 
-/// Plans a batch whose widest row vector has `vector_bytes` bytes a row.
+/// Plans a batch.
 ///
 /// # Errors
-/// [`Error::TooLarge`] when a group of rows exceeds a binding; [`Error::Unsupported`] for a forced variant that the device
-/// cannot run; [`Error::InvalidOption`] for a shape without classes.
-pub fn plan(shape: Shape, vector_bytes: u64, caps: &Caps, tuning: Tuning) -> Result<Plan> {
-    if shape.classes == 0 {
-        return Err(Error::InvalidOption { option: "shape.classes", value: "0".into(), domain: "at least 1" });
+/// [`Error::TooLarge`] when a group of rows or a sample exceeds a binding; [`Error::Unsupported`] for a forced variant that the
+/// device cannot run; [`Error::InvalidOption`] for a layout without classes.
+pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
+    let layout = layout.into();
+    if layout.classes() == 0 {
+        return Err(Error::InvalidOption { option: "classes", value: "0".into(), domain: "at least 1" });
     }
-    let lanes = lanes(shape, caps, tuning)?;
-    let reduce = reduce(caps, tuning)?;
-    let group_rows = CHUNK / gcd(shape.classes, CHUNK);
     let max_binding = tuning.max_binding(caps);
-    let tail_rows = shape.rows % group_rows;
-    let whole = shape.rows - tail_rows;
-    let row_bytes = (4 * u64::from(shape.classes)).max(vector_bytes);
-    let cut = |rows, steps: &[u32]| window::cut(rows, steps, row_bytes, max_binding, caps.alignment());
+    let reduce = reduce(caps, tuning)?;
+    let sample_bytes =
+        (footprint.element * u64::from(layout.outer_stride())).max(footprint.row * u64::from(layout.inner()));
+    let cut = |count, steps: &[u32]| window::cut(count, steps, sample_bytes, max_binding, caps.alignment());
+    if layout.inner() > 1 {
+        return Ok(Plan {
+            schedule: RowSchedule::Lanes,
+            lanes: lanes(LANES_OF_ROWS, caps, tuning)?,
+            reduce,
+            group_rows: 1,
+            aligned: layout.inner() % CHUNK == 0,
+            windows: cut(layout.outer(), &[1])?,
+            tail: None,
+        });
+    }
+    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
+    let group_rows = CHUNK / gcd(layout.outer_stride(), CHUNK);
+    let aligned = group_rows == 1 && layout.classes() % CHUNK == 0;
+    let rest = layout.outer() % group_rows;
+    // The last chunk may reach into a gap that the buffer does not have.
+    let ends_in_gap = !layout.is_contiguous() && layout.classes() % CHUNK != 0;
+    let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
+    let whole = layout.outer() - tail_rows;
     let tail = cut(tail_rows, &[tail_rows])?;
     Ok(Plan {
-        lanes,
+        schedule: RowSchedule::Workgroup(reduce),
+        lanes: lanes(planned, caps, tuning)?,
         reduce,
         group_rows,
+        aligned,
         windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
-        tail: tail.first().map(|tail| Window { first_row: whole, ..*tail }),
+        tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
     })
 }
 
-fn lanes(shape: Shape, caps: &Caps, tuning: Tuning) -> Result<u32> {
-    let planned = if caps.software {
-        SOFTWARE_LANES
-    } else {
-        LANES.iter().find(|(classes, _)| shape.classes <= *classes).map_or(256, |(_, lanes)| *lanes)
-    };
+/// Plans a batch of a loss of elements, cut at any block of the logits' span.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuning: Tuning) -> Result<Plan> {
+    let blocks = layout.span().div_ceil(BLOCK_LOGITS.into());
+    let blocks = u32::try_from(blocks).map_err(|_| Error::TooLarge {
+        what: "the number of blocks of logits",
+        size: blocks,
+        limit: u32::MAX.into(),
+        limited_by: "a 32-bit index",
+        remedy: "evaluate the batch in parts",
+    })?;
+    // The logits of a window count from the start of its first sample, in 32 bits.
+    let countable = element_bytes * u64::from(u32::MAX - layout.outer_stride());
+    let max_binding = tuning.max_binding(caps).min(countable);
+    let block_bytes = element_bytes * u64::from(BLOCK_LOGITS);
+    let cut = |count| window::cut(count, &[1], block_bytes, max_binding, caps.alignment());
+    let tail_blocks = u32::from(layout.span() % u64::from(CHUNK) != 0);
+    let whole = blocks - tail_blocks;
+    let tail = cut(tail_blocks)?;
+    Ok(Plan {
+        schedule: RowSchedule::Blocks { entries: !layout.is_contiguous() },
+        lanes: lanes(LANES_OF_BLOCKS, caps, tuning)?,
+        reduce: reduce(caps, tuning)?,
+        group_rows: 1,
+        aligned: tail_blocks == 0,
+        windows: cut(whole)?,
+        tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
+    })
+}
+
+fn lanes(planned: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {
+    let planned = if caps.software { SOFTWARE_LANES } else { planned };
     let lanes = tuning.lanes.unwrap_or(planned.min(caps.max_invocations));
     if !lanes.is_power_of_two() || lanes < CHUNK || lanes > caps.max_invocations {
         return Err(Error::Unsupported {

@@ -9,6 +9,7 @@ use super::pipeline::Pipeline;
 use crate::{Error, Result};
 
 /// One dispatch: a pipeline, its uniform block, its storage bindings, and how many workgroups.
+#[derive(Clone)]
 pub(crate) struct Step<'a> {
     pub pipeline: Arc<Pipeline>,
     pub params: Params,

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::switch::Switch;
+use crate::{DType, Gradient};
 
 macro_rules! fragment {
     ($path:literal) => {
@@ -18,6 +19,157 @@ struct Fragment {
     source: &'static str,
 }
 
+/// What a loss fragment stands on: the kind of its targets, and the schedules that can run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Family {
+    /// Rows against one class index each.
+    Labelled,
+    /// Rows against one value a class.
+    Dense,
+    /// Rows against nothing: softmax.
+    Plain,
+    /// Logits, each against one value.
+    Elements,
+}
+
+/// Declares the loss fragments: a line each, with what it needs of `shaders/row/` and `shaders/math/`.
+macro_rules! fragments {
+    ($($(#[$doc:meta])* $variant:ident: $family:ident, $name:literal, [$($part:literal),*], $path:literal, [$($switch:ident),*];)*) => {
+        /// What happens to the logits: a loss, or one of the separate passes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum LossFragment {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl LossFragment {
+            /// Every fragment.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            const fn parts(self) -> &'static [Fragment] {
+                match self {
+                    $(Self::$variant => &[$(fragment!($part),)* fragment!($path)],)*
+                }
+            }
+
+            pub(crate) const fn family(self) -> Family {
+                match self {
+                    $(Self::$variant => Family::$family,)*
+                }
+            }
+
+            pub(crate) const fn switches(self) -> &'static [Switch] {
+                match self {
+                    $(Self::$variant => &[$(Switch::$switch),*],)*
+                }
+            }
+
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+fragments! {
+    /// `shaders/loss/cross_entropy.wgsl`
+    CrossEntropy: Labelled, "cross_entropy",
+        ["row/max_sum.wgsl", "row/rest.wgsl", "row/one_pass.wgsl", "row/margin.wgsl"], "loss/cross_entropy.wgsl",
+        [Details, Softcap, Smoothing];
+    /// `shaders/loss/focal.wgsl`
+    Focal: Labelled, "focal",
+        ["row/max_sum.wgsl", "row/rest.wgsl", "row/one_pass.wgsl", "row/margin.wgsl"], "loss/focal.wgsl",
+        [Details, Softcap];
+    /// `shaders/loss/nll.wgsl`
+    Nll: Labelled, "nll", ["row/one_pass.wgsl"], "loss/nll.wgsl", [Details];
+    /// `shaders/loss/multi_margin.wgsl`
+    MultiMargin: Labelled, "multi_margin",
+        ["row/max_sum.wgsl", "row/rest.wgsl", "row/one_pass.wgsl"], "loss/multi_margin.wgsl", [Details, Squared];
+    /// `shaders/loss/soft_cross_entropy.wgsl`
+    SoftCrossEntropy: Dense, "soft_cross_entropy", ["row/one_pass.wgsl"], "loss/soft_cross_entropy.wgsl", [Softcap];
+    /// `shaders/loss/kl_div.wgsl`
+    KlDiv: Dense, "kl_div", ["math/divergence.wgsl"], "loss/kl_div.wgsl", [ElementLosses, LogTarget, Softcap];
+    /// `shaders/loss/logit_divergence.wgsl`
+    LogitDivergence: Dense, "logit_divergence", ["math/divergence.wgsl"], "loss/logit_divergence.wgsl",
+        [Softcap, Reverse, JensenShannon];
+    /// `shaders/loss/bce.wgsl`
+    Bce: Elements, "bce", [], "loss/bce.wgsl", [ElementLosses];
+    /// `shaders/loss/bce_with_logits.wgsl`
+    BceWithLogits: Elements, "bce_with_logits", [], "loss/bce_with_logits.wgsl", [ElementLosses, PosWeights];
+    /// `shaders/loss/sigmoid_focal.wgsl`
+    SigmoidFocal: Elements, "sigmoid_focal", [], "loss/sigmoid_focal.wgsl", [ElementLosses];
+    /// `shaders/loss/mse.wgsl`
+    Mse: Elements, "mse", [], "loss/mse.wgsl", [ElementLosses];
+    /// `shaders/loss/hinge.wgsl`
+    Hinge: Elements, "hinge", [], "loss/hinge.wgsl", [ElementLosses, Squared];
+    /// `shaders/pass/softmax.wgsl`
+    Softmax: Plain, "softmax", ["row/max_sum.wgsl", "row/softmax.wgsl", "row/one_pass.wgsl"], "pass/softmax.wgsl",
+        [Logarithm];
+}
+
+impl Family {
+    /// What every loss of the family needs.
+    fn parts(self) -> &'static [Fragment] {
+        match self {
+            Self::Labelled => &[
+                fragment!("row/weights.wgsl"),
+                fragment!("row/target.wgsl"),
+                fragment!("row/labelled.wgsl"),
+                fragment!("row/result.wgsl"),
+                fragment!("row/details.wgsl"),
+                fragment!("row/status.wgsl"),
+                fragment!("row/order.wgsl"),
+            ],
+            Self::Dense => &[
+                fragment!("row/weights.wgsl"),
+                fragment!("row/dense.wgsl"),
+                fragment!("row/result.wgsl"),
+                fragment!("row/status.wgsl"),
+                fragment!("row/max_sum.wgsl"),
+                fragment!("row/softmax.wgsl"),
+            ],
+            Self::Plain => &[],
+            Self::Elements => &[fragment!("element/position.wgsl"), fragment!("row/status.wgsl")],
+        }
+    }
+
+    /// The schedules that can run it.
+    fn schedules(self) -> &'static [RowSchedule] {
+        match self {
+            Self::Labelled | Self::Dense | Self::Plain => &[
+                RowSchedule::Lanes,
+                RowSchedule::Workgroup(Reduce::Workgroup),
+                RowSchedule::Workgroup(Reduce::Subgroup),
+            ],
+            Self::Elements => &[RowSchedule::Blocks { entries: false }, RowSchedule::Blocks { entries: true }],
+        }
+    }
+
+    /// Its storage bindings besides logits and gradient: (binding, read only).
+    fn bindings(self) -> &'static [(u32, bool)] {
+        match self {
+            Self::Labelled | Self::Dense => &[
+                (TARGETS, true),
+                (CLASS_WEIGHTS, true),
+                (ROW_WEIGHTS, true),
+                (LOSSES, false),
+                (DETAILS, false),
+                (STATUS, false),
+            ],
+            Self::Plain => &[],
+            Self::Elements => &[
+                (TARGETS, true),
+                (CLASS_WEIGHTS, true),
+                (ROW_WEIGHTS, true),
+                (LOSSES, false),
+                (POS_WEIGHTS, true),
+                (STATUS, false),
+            ],
+        }
+    }
+}
+
 /// How the lanes of a workgroup combine their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduce {
@@ -27,76 +179,148 @@ pub enum Reduce {
     Subgroup,
 }
 
-/// What the lanes do with a row: a loss, or one of the separate passes.
+/// Who owns a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RowFragment {
-    /// `shaders/loss/cross_entropy.wgsl`
-    CrossEntropy,
-    /// `shaders/loss/nll.wgsl`
-    Nll,
-    /// `shaders/pass/softmax.wgsl`
-    Softmax,
+pub enum RowSchedule {
+    /// A workgroup; the class axis is last.
+    Workgroup(Reduce),
+    /// A lane, four neighbouring positions at once; the class axis is not last.
+    Lanes,
+    /// Nobody: a workgroup owns a block of logits, whatever their rows.
+    ///
+    /// Lanes combine once a block and always through workgroup memory: subgroups would gain nothing, and sum in another order.
+    Blocks {
+        /// Dense tensors are read and written entry by entry: they do not lie as the logits do, or end within a chunk.
+        entries: bool,
+    },
 }
 
-impl RowFragment {
-    /// Every row fragment.
-    pub const ALL: [Self; 3] = [Self::CrossEntropy, Self::Nll, Self::Softmax];
+/// How an element is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// float32.
+    F32,
+    /// float16, native: needs `Features::SHADER_F16`.
+    F16,
+    /// float16, two to a word.
+    F16Packed,
+    /// bfloat16, two to a word.
+    Bf16,
+}
 
-    fn fragments(self) -> &'static [Fragment] {
-        const TARGET: Fragment = fragment!("row/target.wgsl");
-        const LABELLED: Fragment = fragment!("row/labelled.wgsl");
-        const RESULT: Fragment = fragment!("row/result.wgsl");
-        const ORDER: Fragment = fragment!("row/order.wgsl");
-        const MAX_SUM: Fragment = fragment!("row/max_sum.wgsl");
-        match self {
-            Self::CrossEntropy => &[TARGET, LABELLED, RESULT, ORDER, MAX_SUM, fragment!("loss/cross_entropy.wgsl")],
-            Self::Nll => &[TARGET, LABELLED, RESULT, ORDER, fragment!("loss/nll.wgsl")],
-            Self::Softmax => &[MAX_SUM, fragment!("pass/softmax.wgsl")],
-        }
-    }
+impl Storage {
+    /// Every storage.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::F16Packed, Self::Bf16];
 
-    fn switches(self) -> &'static [Switch] {
+    const fn fragment(self) -> Fragment {
         match self {
-            Self::CrossEntropy => &[Switch::Edges, Switch::Details, Switch::Smoothing],
-            Self::Nll => &[Switch::Edges, Switch::Details],
-            Self::Softmax => &[Switch::Edges, Switch::Logarithm],
+            Self::F32 => fragment!("elem/f32.wgsl"),
+            Self::F16 => fragment!("elem/f16.wgsl"),
+            Self::F16Packed => fragment!("elem/f16_packed.wgsl"),
+            Self::Bf16 => fragment!("elem/bf16.wgsl"),
         }
     }
 
     const fn name(self) -> &'static str {
         match self {
-            Self::CrossEntropy => "cross_entropy",
-            Self::Nll => "nll",
-            Self::Softmax => "softmax",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::F16Packed => "f16_packed",
+            Self::Bf16 => "bf16",
         }
     }
+}
+
+/// Where the gradient goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Nowhere: forward only.
+    None,
+    /// Into a buffer of its own, stored as the logits are.
+    Separate,
+    /// Into a buffer of its own, as float32.
+    Widened,
+    /// Over the logits.
+    InPlace,
 }
 
 /// How the logits are bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Elements {
-    /// Results are written over the logits.
-    pub in_place: bool,
-    /// Element by element, for the last rows of a batch that does not end on a chunk boundary.
-    pub tail: bool,
+    /// How an element is stored.
+    pub storage: Storage,
+    /// Where the gradient goes.
+    pub place: Place,
+    /// Word by word: for the last rows of a batch that does not end on a chunk boundary, and for samples whose classes do not
+    /// start on one.
+    pub words: bool,
 }
 
 impl Elements {
-    /// Every way to bind the logits.
-    pub const ALL: [Self; 4] = [
-        Self { in_place: false, tail: false },
-        Self { in_place: false, tail: true },
-        Self { in_place: true, tail: false },
-        Self { in_place: true, tail: true },
-    ];
+    /// How logits of `dtype` are bound for `gradient`.
+    pub(crate) fn new(dtype: DType, native_f16: bool, gradient: Gradient) -> Self {
+        let storage = match dtype {
+            DType::F32 => Storage::F32,
+            DType::F16 if native_f16 => Storage::F16,
+            DType::F16 => Storage::F16Packed,
+            DType::Bf16 => Storage::Bf16,
+        };
+        let place = match gradient {
+            Gradient::No => Place::None,
+            Gradient::Widened if storage != Storage::F32 => Place::Widened,
+            Gradient::Separate | Gradient::Widened => Place::Separate,
+            Gradient::InPlace => Place::InPlace,
+        };
+        Self { storage, place, words: false }
+    }
 
-    fn fragments(self) -> &'static [Fragment] {
-        const F32: Fragment = fragment!("elem/f32.wgsl");
-        match (self.tail, self.in_place) {
-            (false, false) => &[F32, fragment!("elem/separate.wgsl")],
-            (false, true) => &[F32, fragment!("elem/in_place.wgsl")],
-            (true, false) => &[fragment!("elem/f32_tail_separate.wgsl")],
-            (true, true) => &[fragment!("elem/f32_tail_in_place.wgsl")],
+    /// Every way to bind the logits.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let places = [Place::None, Place::Separate, Place::Widened, Place::InPlace];
+        let mut all = Vec::new();
+        for storage in Storage::ALL {
+            for place in places {
+                // Float32 is wide already.
+                if storage != Storage::F32 || place != Place::Widened {
+                    all.extend([false, true].map(|words| Self { storage, place, words }));
+                }
+            }
+        }
+        all
+    }
+
+    fn fragments(self) -> [Fragment; 2] {
+        let place = match (self.words, self.place) {
+            (false, Place::None) => fragment!("place/none.wgsl"),
+            (false, Place::Separate) => fragment!("place/separate.wgsl"),
+            (false, Place::Widened) => fragment!("place/widened.wgsl"),
+            (false, Place::InPlace) => fragment!("place/in_place.wgsl"),
+            (true, Place::None) => fragment!("place/words_none.wgsl"),
+            (true, Place::Separate) => fragment!("place/words_separate.wgsl"),
+            (true, Place::Widened) => fragment!("place/words_widened.wgsl"),
+            (true, Place::InPlace) => fragment!("place/words_in_place.wgsl"),
+        };
+        [self.storage.fragment(), place]
+    }
+
+    fn label(self) -> String {
+        let words = if self.words { "-words" } else { "" };
+        let place = match self.place {
+            Place::None => "forward",
+            Place::Separate => "separate",
+            Place::Widened => "widened",
+            Place::InPlace => "in_place",
+        };
+        format!("{}{words}/{place}", self.storage.name())
+    }
+
+    /// Logits, and the gradient if it has a buffer of its own: (binding, read only).
+    fn bindings(self) -> Vec<(u32, bool)> {
+        match self.place {
+            Place::None => vec![(LOGITS, true)],
+            Place::Separate | Place::Widened => vec![(LOGITS, true), (GRADIENT, false)],
+            Place::InPlace => vec![(LOGITS, false)],
         }
     }
 }
@@ -104,14 +328,14 @@ impl Elements {
 /// A composed shader: which fragments it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shader {
-    /// A row fragment under the schedule in which a workgroup owns a group of rows.
+    /// A loss of rows, or the softmax.
     Rows {
         /// What happens to a row.
-        row: RowFragment,
+        fragment: LossFragment,
         /// How the logits are bound.
         elements: Elements,
-        /// How lanes combine.
-        reduce: Reduce,
+        /// Who owns a row.
+        schedule: RowSchedule,
     },
     /// Weights, ignored rows and bad targets, from the targets alone.
     Survey {
@@ -136,12 +360,21 @@ impl Shader {
     #[must_use]
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::Gather, Self::Summary, Self::Mean];
-        for reduce in [Reduce::Workgroup, Reduce::Subgroup] {
+        let reduces = [Reduce::Workgroup, Reduce::Subgroup];
+        for reduce in reduces {
             all.extend([Self::Survey { reduce }, Self::Sum { reduce }]);
-            for row in RowFragment::ALL {
-                all.extend(Elements::ALL.map(|elements| Self::Rows { row, elements, reduce }));
+        }
+        for &fragment in LossFragment::ALL {
+            for elements in Elements::all() {
+                for &schedule in fragment.family().schedules() {
+                    // Where the logits end within a chunk, so do the dense tensors.
+                    if !elements.words || schedule != (RowSchedule::Blocks { entries: false }) {
+                        all.push(Self::Rows { fragment, elements, schedule });
+                    }
+                }
             }
         }
+        all.retain(|shader| !shader.entry_points().is_empty());
         all
     }
 
@@ -149,18 +382,31 @@ impl Shader {
     #[must_use]
     pub fn needs_subgroups(self) -> bool {
         match self {
-            Self::Rows { reduce, .. } | Self::Survey { reduce } | Self::Sum { reduce } => reduce == Reduce::Subgroup,
+            Self::Rows { schedule, .. } => schedule == RowSchedule::Workgroup(Reduce::Subgroup),
+            Self::Survey { reduce } | Self::Sum { reduce } => reduce == Reduce::Subgroup,
             Self::Gather | Self::Summary | Self::Mean => false,
         }
+    }
+
+    /// Whether it has 16-bit floats, which need `Features::SHADER_F16`.
+    #[must_use]
+    pub fn needs_f16(self) -> bool {
+        matches!(self, Self::Rows { elements: Elements { storage: Storage::F16, .. }, .. })
     }
 
     /// Its entry points.
     #[must_use]
     pub fn entry_points(self) -> &'static [&'static str] {
         match self {
-            Self::Rows { elements, .. } if elements.in_place => &["forward_gradient"],
-            Self::Rows { row: RowFragment::Softmax, .. } => &["forward_gradient"],
-            Self::Rows { .. } => &["forward", "forward_gradient"],
+            Self::Rows { fragment, elements: Elements { place: Place::None, .. }, .. } => {
+                match (fragment.family(), fragment.switches().contains(&Switch::ElementLosses)) {
+                    (Family::Plain, _) => &[],
+                    (Family::Elements, _) | (_, false) => &["forward"],
+                    // Element losses are written where a gradient would be.
+                    (_, true) => &["forward", "forward_gradient"],
+                }
+            }
+            Self::Rows { .. } => &["forward_gradient"],
             Self::Survey { .. } => &["survey_rows", "survey_partials"],
             Self::Sum { .. } => &["sum_blocks"],
             Self::Gather => &["gather"],
@@ -173,11 +419,14 @@ impl Shader {
     #[must_use]
     pub fn label(self) -> String {
         match self {
-            Self::Rows { row, elements, reduce } => {
-                let name = row.name();
-                let tail = if elements.tail { "-tail" } else { "" };
-                let place = if elements.in_place { "in_place" } else { "separate" };
-                format!("{name}/f32{tail}/{place}/{}", reduce_name(reduce))
+            Self::Rows { fragment, elements, schedule } => {
+                let schedule = match schedule {
+                    RowSchedule::Workgroup(reduce) => reduce_name(reduce),
+                    RowSchedule::Lanes => "lanes",
+                    RowSchedule::Blocks { entries: false } => "chunks",
+                    RowSchedule::Blocks { entries: true } => "entries",
+                };
+                format!("{}/{}/{schedule}", fragment.name(), elements.label())
             }
             Self::Survey { reduce } => format!("survey/{}", reduce_name(reduce)),
             Self::Sum { reduce } => format!("sum/{}", reduce_name(reduce)),
@@ -188,33 +437,58 @@ impl Shader {
     }
 
     /// What can be compiled in or left out.
-    pub(crate) fn switches(self) -> &'static [Switch] {
-        if let Self::Rows { row, .. } = self { row.switches() } else { &[] }
+    pub(crate) fn switches(self) -> Vec<Switch> {
+        let Self::Rows { fragment, schedule, .. } = self else { return Vec::new() };
+        let own: &[Switch] = match schedule {
+            RowSchedule::Workgroup(_) => &[Switch::Edges],
+            RowSchedule::Lanes => &[Switch::Aligned, Switch::Rounds],
+            RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
+        };
+        [own, fragment.switches()].concat()
     }
 
     /// The composed WGSL, each fragment under a comment that names it.
     #[must_use]
     pub fn source(self) -> Cow<'static, str> {
-        const PARAMS: Fragment = fragment!("params.wgsl");
         const MATH: Fragment = fragment!("math/elementary.wgsl");
+        const SOFTCAP: Fragment = fragment!("math/softcap.wgsl");
+        const WEIGHTS: Fragment = fragment!("row/weights.wgsl");
         const TARGET: Fragment = fragment!("row/target.wgsl");
-        let mut parts = vec![PARAMS];
+        let mut parts = vec![fragment!("params.wgsl")];
         match self {
-            Self::Rows { row, elements, reduce } => {
+            Self::Rows { fragment, elements, schedule } => {
                 parts.extend(elements.fragments());
-                parts.extend([reduce_fragment(reduce), MATH]);
-                parts.extend(row.fragments());
-                parts.push(fragment!("schedule/workgroup_row.wgsl"));
+                parts.extend(match schedule {
+                    RowSchedule::Workgroup(reduce) => vec![reduce_fragment(reduce), MATH, SOFTCAP],
+                    RowSchedule::Lanes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
+                    RowSchedule::Blocks { entries: false } => {
+                        vec![reduce_fragment(Reduce::Workgroup), MATH, fragment!("element/chunks.wgsl")]
+                    }
+                    RowSchedule::Blocks { entries: true } => {
+                        vec![reduce_fragment(Reduce::Workgroup), MATH, fragment!("element/entries.wgsl")]
+                    }
+                });
+                parts.extend(fragment.family().parts());
+                parts.extend(fragment.parts());
+                parts.push(match schedule {
+                    RowSchedule::Workgroup(_) => fragment!("schedule/workgroup_row.wgsl"),
+                    RowSchedule::Lanes => fragment!("schedule/lane_rows.wgsl"),
+                    RowSchedule::Blocks { .. } => fragment!("schedule/elements.wgsl"),
+                });
             }
-            Self::Survey { reduce } => parts.extend([reduce_fragment(reduce), TARGET, fragment!("pass/survey.wgsl")]),
+            Self::Survey { reduce } => {
+                parts.extend([reduce_fragment(reduce), WEIGHTS, TARGET, fragment!("pass/survey.wgsl")]);
+            }
             Self::Sum { reduce } => parts.extend([reduce_fragment(reduce), fragment!("pass/sum.wgsl")]),
             Self::Gather => {
-                parts.extend([reduce_fragment(Reduce::Workgroup), TARGET, fragment!("pass/gather.wgsl")]);
+                let reduce = reduce_fragment(Reduce::Workgroup);
+                parts.extend([reduce, WEIGHTS, TARGET, fragment!("pass/gather.wgsl")]);
             }
             Self::Summary => parts.push(fragment!("pass/summary.wgsl")),
             Self::Mean => parts.push(fragment!("pass/mean.wgsl")),
         }
-        let mut source = String::from("override WORKGROUP_SIZE: u32 = 64u;\n");
+        let enable = if self.needs_f16() { "enable f16;\n" } else { "" };
+        let mut source = format!("{enable}override WORKGROUP_SIZE: u32 = 64u;\n");
         for part in parts {
             source.push_str(&format!("\n// ---- {} ----\n\n{}", part.path, part.source));
         }
@@ -224,16 +498,8 @@ impl Shader {
     /// The storage bindings of an entry point: (binding, read only).
     pub(crate) fn bindings(self, entry_point: &str) -> Vec<(u32, bool)> {
         match self {
-            Self::Rows { row, elements, .. } => {
-                let mut list = vec![(LOGITS, !elements.in_place)];
-                if entry_point == "forward_gradient" && !elements.in_place {
-                    list.push((GRADIENT, false));
-                }
-                if row != RowFragment::Softmax {
-                    list.extend([(TARGETS, true), (CLASS_WEIGHTS, true), (ROW_WEIGHTS, true)]);
-                    list.extend([(LOSSES, false), (DETAILS, false), (STATUS, false)]);
-                }
-                list
+            Self::Rows { fragment, elements, .. } => {
+                [elements.bindings(), fragment.family().bindings().to_vec()].concat()
             }
             Self::Survey { .. } if entry_point == "survey_rows" => {
                 vec![(OUTPUT, false), (TARGETS, true), (CLASS_WEIGHTS, true), (ROW_WEIGHTS, true)]
@@ -251,24 +517,29 @@ impl Shader {
 /// Binding numbers of the row shaders.
 pub(crate) const LOGITS: u32 = 1;
 pub(crate) const GRADIENT: u32 = 2;
+/// Class indices, or dense targets.
 pub(crate) const TARGETS: u32 = 3;
 pub(crate) const CLASS_WEIGHTS: u32 = 4;
 pub(crate) const ROW_WEIGHTS: u32 = 5;
+/// Losses of rows, or of elements where there are no rows.
 pub(crate) const LOSSES: u32 = 6;
+/// Details of rows, or losses of their elements.
 pub(crate) const DETAILS: u32 = 7;
+/// Of a loss of elements.
+pub(crate) const POS_WEIGHTS: u32 = 7;
 pub(crate) const STATUS: u32 = 8;
 /// Binding numbers of the vector passes.
 pub(crate) const INPUT: u32 = 1;
 pub(crate) const OUTPUT: u32 = 2;
 
-fn reduce_name(reduce: Reduce) -> &'static str {
+const fn reduce_name(reduce: Reduce) -> &'static str {
     match reduce {
         Reduce::Workgroup => "workgroup",
         Reduce::Subgroup => "subgroup",
     }
 }
 
-fn reduce_fragment(reduce: Reduce) -> Fragment {
+const fn reduce_fragment(reduce: Reduce) -> Fragment {
     match reduce {
         Reduce::Workgroup => fragment!("reduce/workgroup.wgsl"),
         Reduce::Subgroup => fragment!("reduce/subgroup.wgsl"),

@@ -1,16 +1,40 @@
-//! Parts of a row fragment that are compiled in or left out.
+//! Parts of a shader that are compiled in or left out.
 
-/// A boolean `override` of a row fragment or of its schedule.
+/// A boolean `override` of a loss fragment or of its schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Switch {
-    /// Rows share chunks with their neighbours.
+    /// Rows share chunks with their neighbours, or with the gaps between them.
     Edges,
+    /// Every class of a sample starts on a chunk boundary.
+    Aligned,
+    /// Lanes that share a word take turns.
+    Rounds,
+    /// There are gaps between rows.
+    Gaps,
+    /// The row and class of an element are known.
+    Positions,
+    /// There are class or row weights.
+    Weights,
+    /// There are weights of classes that are present.
+    PosWeights,
     /// Log-partition, target log-probability, argmax and rank of each row.
     Details,
+    /// One loss an element is written.
+    ElementLosses,
+    /// The soft cap on logits.
+    Softcap,
     /// Label smoothing.
     Smoothing,
     /// The logarithm of the softmax.
     Logarithm,
+    /// Targets are log-probabilities.
+    LogTarget,
+    /// Violations are squared.
+    Squared,
+    /// The divergence is the other way round.
+    Reverse,
+    /// The divergence is from the mean of both.
+    JensenShannon,
 }
 
 impl Switch {
@@ -18,33 +42,56 @@ impl Switch {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Edges => "EDGES",
+            Self::Aligned => "ALIGNED",
+            Self::Rounds => "ROUNDS",
+            Self::Gaps => "GAPS",
+            Self::Positions => "POSITIONS",
+            Self::Weights => "WEIGHTS",
+            Self::PosWeights => "POS_WEIGHTS",
             Self::Details => "DETAILS",
+            Self::ElementLosses => "ELEMENT_LOSSES",
+            Self::Softcap => "SOFTCAP",
             Self::Smoothing => "SMOOTHING",
             Self::Logarithm => "LOGARITHM",
+            Self::LogTarget => "LOG_TARGET",
+            Self::Squared => "SQUARED",
+            Self::Reverse => "REVERSE",
+            Self::JensenShannon => "JENSEN_SHANNON",
         }
     }
 }
 
 /// The switches that are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Switches(u8);
+pub(crate) struct Switches(u32);
 
 impl Switches {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
     /// These and `switch` if `on`.
     #[must_use]
     pub const fn with(self, switch: Switch, on: bool) -> Self {
-        if on { Self(self.0 | 1 << switch as u8) } else { self }
+        if on { Self(self.0 | 1 << switch as u32) } else { self }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub const fn has(self, switch: Switch) -> bool {
-        self.0 & 1 << switch as u8 != 0
+        self.0 & 1 << switch as u32 != 0
     }
 
-    /// Every subset of `switches`.
-    pub fn subsets(switches: &[Switch]) -> Vec<Self> {
-        let extend = |sets: Vec<Self>, &switch| {
-            [false, true].map(|on| sets.iter().map(move |s| s.with(switch, on)).collect::<Vec<_>>()).concat()
-        };
-        switches.iter().fold(vec![Self::default()], extend)
+    /// None, each alone, and all of `switches`.
+    pub fn samples(switches: &[Switch]) -> Vec<Self> {
+        let mut sets = vec![Self::NONE];
+        sets.extend(switches.iter().map(|&switch| Self::NONE.with(switch, true)));
+        if switches.len() > 1 {
+            sets.push(switches.iter().fold(Self::NONE, |all, &switch| all.with(switch, true)));
+        }
+        sets
     }
 }

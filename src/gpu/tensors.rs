@@ -3,19 +3,22 @@
 use wgpu::{BufferBinding, BufferUsages};
 
 use super::scratch::whole;
-use super::window::{Tensor, Window};
+use super::window::Tensor;
+use crate::definition::{Definition, TargetKind, Unit};
 use crate::summary::{Details, Gradient, Request, Summary};
-use crate::{Error, Result, Shape};
+use crate::{Error, Layout, Result};
 
 /// What a [`Kernel`](super::Kernel) reads. Every buffer needs `BufferUsages::STORAGE`; offsets are honoured.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
-    /// Logits, float32, (rows, classes) row-major. Written over for [`Gradient::InPlace`].
+    /// Logits, in the layout and the element type of the call. Written over for [`Gradient::InPlace`].
     pub logits: BufferBinding<'a>,
-    /// Class index of each row, int32, (rows).
+    /// Class index of each row, int32, (rows); or one float32 a logit, in the logits' order without gaps.
     pub targets: BufferBinding<'a>,
     /// Weight of each class, float32, (classes).
     pub class_weights: Option<BufferBinding<'a>>,
+    /// Weight of each class where it is present, float32, (classes).
+    pub pos_weights: Option<BufferBinding<'a>>,
     /// Weight of each row, float32, (rows).
     pub row_weights: Option<BufferBinding<'a>>,
 }
@@ -24,7 +27,13 @@ impl<'a> Inputs<'a> {
     /// The whole of two buffers, without weights.
     #[must_use]
     pub fn new(logits: &'a wgpu::Buffer, targets: &'a wgpu::Buffer) -> Self {
-        Self { logits: whole(logits), targets: whole(targets), class_weights: None, row_weights: None }
+        Self {
+            logits: whole(logits),
+            targets: whole(targets),
+            class_weights: None,
+            pos_weights: None,
+            row_weights: None,
+        }
     }
 }
 
@@ -33,11 +42,12 @@ impl<'a> Inputs<'a> {
 pub struct Outputs<'a> {
     /// One [`Summary`], 64 bytes.
     pub summary: BufferBinding<'a>,
-    /// Loss of each row in nats, float32, (rows).
+    /// Unreduced losses in nats, float32, one a [`Unit`] of the loss.
     pub losses: Option<BufferBinding<'a>>,
     /// [`Details`] of each row, 16 bytes a row; exactly when the request asks for them.
     pub details: Option<BufferBinding<'a>>,
-    /// Gradient, float32, in the logits' shape; exactly when the request is [`Gradient::Separate`].
+    /// Gradient, in the logits' layout; exactly when the request is [`Gradient::Separate`], in the logits' element type, or
+    /// [`Gradient::Widened`], in float32.
     pub gradient: Option<BufferBinding<'a>>,
 }
 
@@ -49,14 +59,12 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// A window of one row, for tensors that are not cut.
-pub(crate) const UNCUT: Window = Window { first_row: 0, rows: 1 };
-
 /// The caller's tensors, checked.
 pub(crate) struct Tensors<'a> {
     pub logits: Tensor<'a>,
     pub targets: Tensor<'a>,
     pub class_weights: Option<Tensor<'a>>,
+    pub pos_weights: Option<Tensor<'a>>,
     pub row_weights: Option<Tensor<'a>>,
     pub losses: Option<Tensor<'a>>,
     pub details: Option<Tensor<'a>>,
@@ -64,22 +72,54 @@ pub(crate) struct Tensors<'a> {
     pub summary: Tensor<'a>,
 }
 
+/// Bytes of a tensor: from one sample to the next, and in all.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    pub sample: u64,
+    pub all: u64,
+}
+
+impl Extent {
+    /// `bytes` a logit, in the logits' layout.
+    pub fn of_logits(layout: &Layout, bytes: u64) -> Self {
+        Self { sample: bytes * u64::from(layout.outer_stride()), all: bytes * layout.span() }
+    }
+
+    /// `bytes` a row.
+    pub fn of_rows(layout: &Layout, bytes: u64) -> Self {
+        Self { sample: bytes * u64::from(layout.inner()), all: bytes * u64::from(layout.rows()) }
+    }
+
+    /// A tensor that is not cut.
+    pub const fn uncut(bytes: u64) -> Self {
+        Self { sample: bytes, all: bytes }
+    }
+}
+
 impl<'a> Tensors<'a> {
     pub fn check(
-        shape: Shape,
+        layout: &Layout,
+        definition: &Definition<'_>,
         request: Request,
         inputs: &Inputs<'a>,
         outputs: &Outputs<'a>,
         alignment: u32,
     ) -> Result<Self> {
+        let separate = matches!(request.gradient, Gradient::Separate | Gradient::Widened);
         expect("details", outputs.details.is_some(), request.details)?;
-        expect("gradient", outputs.gradient.is_some(), request.gradient == Gradient::Separate)?;
+        expect("gradient", outputs.gradient.is_some(), separate)?;
+        definition.check_weights(
+            inputs.class_weights.is_some(),
+            inputs.pos_weights.is_some(),
+            inputs.row_weights.is_some(),
+        )?;
         let in_place = request.gradient == Gradient::InPlace;
         distinct(
             &[
                 ("logits", (!in_place).then_some(&inputs.logits)),
                 ("targets", Some(&inputs.targets)),
                 ("class_weights", inputs.class_weights.as_ref()),
+                ("pos_weights", inputs.pos_weights.as_ref()),
                 ("row_weights", inputs.row_weights.as_ref()),
             ],
             &[
@@ -89,36 +129,43 @@ impl<'a> Tensors<'a> {
                 ("gradient", outputs.gradient.as_ref()),
             ],
         )?;
-        let check = |name, binding: &BufferBinding<'a>, row_bytes: u64, rows: u32| {
-            check(name, binding, row_bytes, rows, alignment)
+        let check = |name, binding: &BufferBinding<'a>, extent| check(name, binding, extent, alignment);
+        let maybe = |name, binding: &Option<BufferBinding<'a>>, extent| {
+            binding.as_ref().map(|b| check(name, b, extent)).transpose()
         };
-        let maybe = |name, binding: &Option<BufferBinding<'a>>, row_bytes, rows| {
-            binding.as_ref().map(|b| check(name, b, row_bytes, rows)).transpose()
+        let logits = request.dtype.bytes();
+        let gradient = if request.gradient == Gradient::Widened { 4 } else { logits };
+        let rows = |bytes| Extent::of_rows(layout, bytes);
+        let dense = Extent::of_logits(&layout.contiguous(), 4);
+        let classes = Extent::uncut(4 * u64::from(layout.classes()));
+        let targets = if request.targets(definition) == TargetKind::Classes { rows(4) } else { dense };
+        let losses = match definition.unit {
+            Unit::Row => rows(4),
+            Unit::Element => dense,
+            Unit::Region(_) => Extent::uncut(4 * definition.unit.count(layout)),
         };
-        let Shape { rows, classes } = shape;
-        let row_bytes = 4 * u64::from(classes);
         Ok(Self {
-            logits: check("logits", &inputs.logits, row_bytes, rows)?,
-            targets: check("targets", &inputs.targets, 4, rows)?,
-            class_weights: maybe("class_weights", &inputs.class_weights, row_bytes, 1)?,
-            row_weights: maybe("row_weights", &inputs.row_weights, 4, rows)?,
-            losses: maybe("losses", &outputs.losses, 4, rows)?,
-            details: maybe("details", &outputs.details, size_of::<Details>() as u64, rows)?,
-            gradient: maybe("gradient", &outputs.gradient, row_bytes, rows)?,
-            summary: check("summary", &outputs.summary, size_of::<Summary>() as u64, 1)?,
+            logits: check("logits", &inputs.logits, Extent::of_logits(layout, logits))?,
+            targets: check("targets", &inputs.targets, targets)?,
+            class_weights: maybe("class_weights", &inputs.class_weights, classes)?,
+            pos_weights: maybe("pos_weights", &inputs.pos_weights, classes)?,
+            row_weights: maybe("row_weights", &inputs.row_weights, rows(4))?,
+            losses: maybe("losses", &outputs.losses, losses)?,
+            details: maybe("details", &outputs.details, rows(size_of::<Details>() as u64))?,
+            gradient: maybe("gradient", &outputs.gradient, Extent::of_logits(layout, gradient))?,
+            summary: check("summary", &outputs.summary, Extent::uncut(size_of::<Summary>() as u64))?,
         })
     }
 }
 
-/// A binding of `rows` rows of `row_bytes` bytes each.
+/// A binding of a tensor.
 pub(crate) fn check<'a>(
     name: &'static str,
     binding: &BufferBinding<'a>,
-    row_bytes: u64,
-    rows: u32,
+    extent: Extent,
     alignment: u32,
 ) -> Result<Tensor<'a>> {
-    Tensor::check(name, binding, row_bytes, row_bytes * u64::from(rows), BufferUsages::STORAGE, alignment)
+    Tensor::check(name, binding, extent.sample, extent.all, BufferUsages::STORAGE, alignment)
 }
 
 fn expect(name: &'static str, given: bool, compiled: bool) -> Result<()> {

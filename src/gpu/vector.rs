@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::recorder::{Recorder, Step};
 use super::scratch::{BLOCK, Scratch, whole};
 use super::shader::{self, Shader};
-use super::tensors::{Tensors, UNCUT};
+use super::tensors::Tensors;
 use super::window::{self, Tensor, Window};
 use crate::Result;
 
@@ -24,18 +24,19 @@ pub(crate) struct Folding<'r, 'a> {
 impl<'a> Folding<'_, 'a> {
     /// Surveys the targets; the result is in the first entry of the returned buffer.
     pub fn survey(&mut self, cuts: &Cuts, tensors: &Tensors<'a>) -> &'a wgpu::Buffer {
+        let (row_targets, row_weights) = (tensors.targets.by_rows(), tensors.row_weights.as_ref().map(Tensor::by_rows));
         let alignment = self.context.alignment();
         let shader = Shader::Survey { reduce: self.plan.reduce };
         let pipeline = self.context.pass(self.plan, shader, "survey_rows");
         let [into, spare] = &self.scratch.surveys;
         let mut blocks = 0;
         for &window in &cuts.windows {
-            let targets = tensors.targets.part(window, alignment);
+            let targets = row_targets.part(window, alignment);
             self.recorder.push(Step {
                 pipeline: pipeline.clone(),
                 params: Params {
-                    rows: window.rows,
-                    first_row: window.first_row,
+                    rows: window.count,
+                    first_row: window.first,
                     rows_base: targets.lead / 4,
                     partial_base: blocks,
                     ..self.params
@@ -43,8 +44,8 @@ impl<'a> Folding<'_, 'a> {
                 bindings: vec![
                     (shader::OUTPUT, whole(into)),
                     (shader::TARGETS, targets.binding),
-                    (shader::CLASS_WEIGHTS, part_or_absent(&tensors.class_weights, UNCUT, alignment, self.scratch)),
-                    (shader::ROW_WEIGHTS, part_or_absent(&tensors.row_weights, window, alignment, self.scratch)),
+                    (shader::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, self.scratch)),
+                    (shader::ROW_WEIGHTS, part_or_absent(&row_weights, window, alignment, self.scratch)),
                 ],
                 workgroups: blocks_of(window),
             });
@@ -58,13 +59,14 @@ impl<'a> Folding<'_, 'a> {
         let shader = Shader::Sum { reduce: self.plan.reduce };
         let pipeline = self.context.pass(self.plan, shader, "sum_blocks");
         let [into, spare] = &self.scratch.sums;
+        let vector = vector.by_rows();
         let mut blocks = 0;
         for &window in &cuts.windows {
             let part = vector.part(window, self.context.alignment());
             self.recorder.push(Step {
                 pipeline: pipeline.clone(),
                 params: Params {
-                    count: window.rows,
+                    count: window.count,
                     first_element: part.lead / 4,
                     partial_base: blocks,
                     ..self.params
@@ -119,7 +121,7 @@ impl Cuts {
 }
 
 fn blocks_of(window: Window) -> u32 {
-    window.rows.div_ceil(BLOCK)
+    window.count.div_ceil(BLOCK)
 }
 
 /// The part of an optional tensor, or a stand-in that is never read.
@@ -130,4 +132,9 @@ pub(crate) fn part_or_absent<'a>(
     scratch: &'a Scratch,
 ) -> BufferBinding<'a> {
     tensor.as_ref().map_or_else(|| whole(&scratch.absent_input), |tensor| tensor.part(window, alignment).binding)
+}
+
+/// An optional tensor that is not cut, or a stand-in that is never read.
+pub(crate) fn all_or_absent<'a>(tensor: &Option<Tensor<'a>>, scratch: &'a Scratch) -> BufferBinding<'a> {
+    tensor.as_ref().map_or_else(|| whole(&scratch.absent_input), Tensor::all)
 }

@@ -1,6 +1,9 @@
 //! Binary cross-entropy from probabilities.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::domain::{Domain, Domains};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Reduction, Result};
 
 /// Binary cross-entropy of probabilities against targets in [0, 1], in nats, one loss an element.
@@ -31,5 +34,12 @@ impl Loss for Bce {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_elements("bce", self.reduction)
+    }
+}
+
+impl GpuLoss for Bce {
+    fn program(&self) -> Program {
+        let domains = Domains { input: Domain::UnitInterval, target: Domain::UnitInterval };
+        Program { domains, ..Program::new(LossFragment::Bce) }
     }
 }

@@ -1,6 +1,8 @@
 //! Binary cross-entropy from logits.
 
 use crate::definition::{Definition, Loss, Weights, sealed};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Reduction, Result};
 
 /// Binary cross-entropy of logits against targets, in nats, one loss an element: multi-label classification.
@@ -33,5 +35,11 @@ impl Loss for BceWithLogits {
             weights: Weights { class: true, positive: true, row: true },
             ..Definition::of_elements("bce_with_logits", self.reduction)
         }
+    }
+}
+
+impl GpuLoss for BceWithLogits {
+    fn program(&self) -> Program {
+        Program::new(LossFragment::BceWithLogits)
     }
 }

@@ -1,8 +1,8 @@
 //! Categorical cross-entropy against class indices.
 
 use crate::definition::{Definition, Loss, sealed};
-use crate::gpu::program::{GpuLoss, Program};
-use crate::gpu::{RowFragment, Switch, Switches};
+use crate::gpu::program::{GpuLoss, Program, softmax_options};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Categorical cross-entropy of logits against class indices, in nats.
@@ -68,20 +68,11 @@ impl Loss for CrossEntropy {
 
 impl GpuLoss for CrossEntropy {
     fn program(&self) -> Program {
-        let inverse_temperature = 1.0 / self.temperature;
         Program {
-            row: RowFragment::CrossEntropy,
-            switches: Switches::default().with(Switch::Smoothing, self.label_smoothing > 0.0),
-            options: [
-                std::f32::consts::LOG2_E * inverse_temperature,
-                inverse_temperature,
-                self.label_smoothing,
-                self.z_loss,
-                0.0,
-                0.0,
-                0.0,
-                0.0,
-            ],
+            switches: Switches::NONE.with(Switch::Smoothing, self.label_smoothing > 0.0),
+            softcap: self.softcap,
+            ..Program::new(LossFragment::CrossEntropy)
         }
+        .with_options(softmax_options(self.temperature, self.label_smoothing, self.z_loss))
     }
 }

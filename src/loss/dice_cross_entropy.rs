@@ -15,7 +15,8 @@ use crate::{Dice, Reduction, Result, checks};
 /// ```
 ///
 /// Cross-entropy sees every class, the background too. Its mean divides by the number of positions, whatever the weights.
-/// An unreduced loss does not exist: the two parts have different shapes.
+/// An unreduced loss does not exist: the two parts have different shapes. MONAI adds the cross-entropy of a softmax to
+/// the Dice loss of sigmoids too, unless there is only one class.
 ///
 /// Source: Isensee et al., nnU-Net (2021); `monai.losses.DiceCELoss`.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,7 +18,8 @@ use crate::{Dice, Result, checks};
 /// ```
 ///
 /// Focal loss sees every class, the background too. Its mean divides by the number of positions, whatever the weights. An
-/// unreduced loss does not exist: the two parts have different shapes.
+/// unreduced loss does not exist: the two parts have different shapes. MONAI adds the focal loss of sigmoids to the Dice loss of
+/// a softmax too.
 ///
 /// Source: Zhu et al., AnatomyNet (2018); `monai.losses.DiceFocalLoss`.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,8 @@
 //! Focal loss over a softmax.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program, softmax_options};
 use crate::{Reduction, Result, checks};
 
 /// Focal loss of logits against class indices, in nats: cross-entropy that pays less attention to what is right already.
@@ -59,5 +61,13 @@ impl Loss for Focal {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_classes("focal", self.reduction, &self.ignore_index)
+    }
+}
+
+impl GpuLoss for Focal {
+    fn program(&self) -> Program {
+        Program { softcap: self.softcap, ..Program::new(LossFragment::Focal) }
+            .with_options(softmax_options(self.temperature, 0.0, self.z_loss))
+            .with_more_options([self.gamma, 0.0, 0.0, 0.0])
     }
 }

@@ -1,6 +1,9 @@
 //! Binary hinge loss.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::domain::{Domain, Domains};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Reduction, Result, checks};
 
 /// Binary hinge loss of scores against labels of -1 or +1, one loss an element.
@@ -39,5 +42,12 @@ impl Loss for Hinge {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_elements("hinge", self.reduction)
+    }
+}
+
+impl GpuLoss for Hinge {
+    fn program(&self) -> Program {
+        let domains = Domains { target: Domain::Sign, ..Domains::default() };
+        Program { domains, ..Program::new(LossFragment::Hinge) }.with_options([self.margin, 0.0, 0.0, 0.0])
     }
 }

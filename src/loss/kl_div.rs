@@ -1,6 +1,8 @@
 //! Kullback-Leibler divergence of a softmax from a target distribution.
 
 use crate::definition::{Definition, Loss, Weights, sealed};
+use crate::gpu::program::{GpuLoss, Program, softmax_options};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Kullback-Leibler divergence of the softmax of logits from a target distribution, in nats.
@@ -52,5 +54,16 @@ impl Loss for KlDiv {
             weights: Weights { class: false, positive: false, row: true },
             ..Definition::of_elements("kl_div", self.reduction)
         }
+    }
+}
+
+impl GpuLoss for KlDiv {
+    fn program(&self) -> Program {
+        Program {
+            switches: Switches::NONE.with(Switch::LogTarget, self.log_target),
+            softcap: self.softcap,
+            ..Program::new(LossFragment::KlDiv)
+        }
+        .with_options(softmax_options(self.temperature, 0.0, self.z_loss))
     }
 }

@@ -1,6 +1,8 @@
 //! Divergences between two rows of logits, as in distillation.
 
 use crate::definition::{Definition, Loss, Weights, sealed};
+use crate::gpu::program::{GpuLoss, Program, softmax_options};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Divergence between the softmax of the logits and that of the targets, which are logits too, in nats.
@@ -66,5 +68,17 @@ impl Loss for LogitDivergence {
             weights: Weights { class: false, positive: false, row: true },
             ..Definition::of_rows("logit_divergence", self.reduction)
         }
+    }
+}
+
+impl GpuLoss for LogitDivergence {
+    fn program(&self) -> Program {
+        let switches = match self.divergence {
+            Divergence::Kl => Switches::NONE,
+            Divergence::ReverseKl => Switches::NONE.with(Switch::Reverse, true),
+            Divergence::JensenShannon => Switches::NONE.with(Switch::JensenShannon, true),
+        };
+        Program { switches, softcap: self.softcap, ..Program::new(LossFragment::LogitDivergence) }
+            .with_options(softmax_options(self.temperature, 0.0, self.z_loss))
     }
 }

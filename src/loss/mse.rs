@@ -1,6 +1,8 @@
 //! Mean squared error.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Reduction, Result};
 
 /// Squared error of predictions against targets, one loss an element.
@@ -30,5 +32,11 @@ impl Loss for Mse {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_elements("mse", self.reduction)
+    }
+}
+
+impl GpuLoss for Mse {
+    fn program(&self) -> Program {
+        Program::new(LossFragment::Mse)
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::checks::invalid;
 use crate::definition::{Definition, Loss, Mean, sealed};
+use crate::gpu::program::{GpuLoss, Program};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Multi-class hinge loss of scores against class indices.
@@ -49,5 +51,15 @@ impl Loss for MultiMargin {
 
     fn definition(&self) -> Definition<'_> {
         Definition { mean: Mean::Rows, ..Definition::of_classes("multi_margin", self.reduction, &self.ignore_index) }
+    }
+}
+
+impl GpuLoss for MultiMargin {
+    fn program(&self) -> Program {
+        Program {
+            switches: Switches::NONE.with(Switch::Squared, self.p == 2),
+            ..Program::new(LossFragment::MultiMargin)
+        }
+        .with_options([std::f32::consts::LOG2_E, self.margin, 0.0, 0.0])
     }
 }

@@ -1,8 +1,8 @@
 //! Negative log-likelihood from log-probabilities.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::LossFragment;
 use crate::gpu::program::{GpuLoss, Program};
-use crate::gpu::{RowFragment, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Negative log-likelihood of class indices, from log-probabilities, in nats.
@@ -39,6 +39,6 @@ impl Loss for Nll {
 
 impl GpuLoss for Nll {
     fn program(&self) -> Program {
-        Program { row: RowFragment::Nll, switches: Switches::default(), options: [0.0; 8] }
+        Program::new(LossFragment::Nll)
     }
 }

@@ -1,6 +1,9 @@
 //! Focal loss over sigmoids.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::domain::{Domain, Domains};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Reduction, Result, checks};
 
 /// Focal loss of logits against targets in [0, 1], in nats, one loss an element: multi-label detection.
@@ -44,5 +47,13 @@ impl Loss for SigmoidFocal {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_elements("sigmoid_focal", self.reduction)
+    }
+}
+
+impl GpuLoss for SigmoidFocal {
+    fn program(&self) -> Program {
+        let (present, absent) = self.alpha.map_or((1.0, 1.0), |alpha| (alpha, 1.0 - alpha));
+        let domains = Domains { target: Domain::UnitInterval, ..Domains::default() };
+        Program { domains, ..Program::new(LossFragment::SigmoidFocal) }.with_options([self.gamma, present, absent, 0.0])
     }
 }

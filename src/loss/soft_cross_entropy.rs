@@ -1,6 +1,8 @@
 //! Categorical cross-entropy against class probabilities.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::LossFragment;
+use crate::gpu::program::{GpuLoss, Program, softmax_options};
 use crate::{Reduction, Result, checks};
 
 /// Categorical cross-entropy of logits against class probabilities, in nats.
@@ -50,5 +52,15 @@ impl Loss for SoftCrossEntropy {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_rows("soft_cross_entropy", self.reduction)
+    }
+}
+
+impl GpuLoss for SoftCrossEntropy {
+    fn program(&self) -> Program {
+        Program { softcap: self.softcap, ..Program::new(LossFragment::SoftCrossEntropy) }.with_options(softmax_options(
+            self.temperature,
+            self.label_smoothing,
+            self.z_loss,
+        ))
     }
 }

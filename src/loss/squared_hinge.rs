@@ -1,6 +1,9 @@
 //! Squared binary hinge loss.
 
 use crate::definition::{Definition, Loss, sealed};
+use crate::domain::{Domain, Domains};
+use crate::gpu::program::{GpuLoss, Program};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Squared binary hinge loss of scores against labels of -1 or +1, one loss an element.
@@ -39,5 +42,16 @@ impl Loss for SquaredHinge {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_elements("squared_hinge", self.reduction)
+    }
+}
+
+impl GpuLoss for SquaredHinge {
+    fn program(&self) -> Program {
+        Program {
+            switches: Switches::NONE.with(Switch::Squared, true),
+            domains: Domains { target: Domain::Sign, ..Domains::default() },
+            ..Program::new(LossFragment::Hinge)
+        }
+        .with_options([self.margin, 0.0, 0.0, 0.0])
     }
 }

@@ -1,7 +1,7 @@
 //! The float64 oracle: textbook formulas, one loss a file.
 //!
 //! Every engine is checked against these functions. They share no code with any engine, favour plainness over speed, and
-//! are accurate to a few float64 roundings for float32 logits: there is no offset and no confidence at which digits go.
+//! are accurate to a few float64 roundings of their terms: there is no offset and no confidence at which digits go.
 //!
 //! ```
 //! use logloss::{Batch, CrossEntropy, Shape, reference};
@@ -11,31 +11,74 @@
 //! assert!((row.loss / 4.122307236380407e-9 - 1.0).abs() < 1e-14);
 //! # Ok::<(), logloss::Error>(())
 //! ```
+//!
+//! | file | what |
+//! | --- | --- |
+//! | one a loss | its formula and derivative |
+//! | `class_rows`, `dense_rows`, `elements`, `regions`, `combined` | the loops over what a loss is a function of |
+//! | `row` | a row of logits and its softmax |
+//! | `math` | functions that float64 would otherwise round away |
+//! | `targets`, `reduce` | what the targets and weights say; the reduced loss |
 
+mod bce;
+mod bce_with_logits;
+mod class_rows;
+mod combined;
 mod cross_entropy;
+mod dense_rows;
+mod dice;
+mod dice_cross_entropy;
+mod dice_focal;
+mod elements;
+mod focal;
+mod generalized_dice;
+mod hinge;
+mod kl_div;
+mod logit_divergence;
+mod math;
+mod mse;
+mod multi_margin;
 mod nll;
+mod reduce;
+mod regions;
 mod row;
+mod sigmoid_focal;
+mod soft_cross_entropy;
+mod squared_hinge;
+mod targets;
+mod tversky;
 
-use crate::{Batch, Error, Loss, Reduction, Result};
-use row::Row;
+use crate::{Batch, Loss, Result};
 
 /// What the reference computes of a batch, in float64 and nats.
 ///
 /// A row is *ignored* if its target is an ignore index. A row that counts is *non-finite* if the loss reads a logit of it that
-/// is NaN or +inf, or reads only -inf where it needs a softmax; its loss, log-probability and gradient are NaN, whatever its
-/// weights are, and so is the reduced loss. Only a mean over a weight sum of 0 has a gradient of zeros in every row.
+/// it can make nothing of; its losses and gradients are NaN, whatever its weights are, and so is the reduced loss:
+///
+/// | loss | the row is non-finite if it has |
+/// | --- | --- |
+/// | reads a softmax of the row; `multi_margin` | NaN, +inf or nothing but -inf, once capped; `logit_divergence`: the targets too |
+/// | `nll` | NaN or +inf at the target |
+/// | reads each logit on its own | NaN, which spoils the losses and gradients of that class alone |
+///
+/// A region (Dice and its kin) with a non-finite row is NaN, and so are the gradients of all its logits. Only a mean over a
+/// weight sum of 0 has a gradient of zeros in every row.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// The reduced loss; for [`Reduction::None`] the sum of the row losses.
+    /// The reduced loss; for [`Reduction::None`](crate::Reduction::None) the sum of the losses.
     pub loss: f64,
-    /// Shape (rows): the loss of each row, weights included, before the reduction; 0 for an ignored row.
+    /// One a [`Unit`](crate::Unit) of the loss, weights included, before the reduction; 0 for an ignored row.
+    ///
+    /// Shape (rows), or that of the logits without gaps, or (samples, classes) of [`Regions::shape`](crate::Regions::shape).
+    /// Of a sum of two losses: those of the Dice part, times its factor.
     pub losses: Vec<f64>,
-    /// Shape (rows, classes), row-major: derivative of `loss` by each logit; exactly 0 in an ignored row.
+    /// Derivative of `loss` by each logit, in the logits' layout; exactly 0 in an ignored row and in gaps.
     pub gradient: Vec<f64>,
-    /// Sum over the rows that count of the row's weight times its target's class weight.
+    /// What [`Reduction::Mean`](crate::Reduction::Mean) divides the sum of `losses` by: see [`Mean`](crate::Mean).
     pub weight_sum: f64,
-    /// Shape (rows): logsumexp of the logits over the temperature; NaN if they have none, also in an ignored row.
+    /// Shape (rows): logsumexp of the logits, capped and over the temperature; NaN if they have none, also in an ignored row.
+    /// Like the other three of shape (rows), only of losses of rows against class indices, and else empty.
     pub lse: Vec<f64>,
     /// Shape (rows): log-probability of the target; 0 for an ignored row.
     pub log_prob: Vec<f64>,
@@ -47,28 +90,17 @@ pub struct Evaluation {
     pub rank: Vec<u32>,
     /// Number of ignored rows.
     pub ignored: u32,
+    /// The first of them.
+    pub first_ignored: Option<u32>,
     /// Number of non-finite rows among those that count.
     pub non_finite_rows: u32,
-}
-
-/// What a loss says of one finite row that counts, without the row's weight.
-struct RowLoss {
-    loss: f64,
-    /// Log-probability of the target.
-    log_prob: f64,
-    /// Shape (classes): derivative of `loss` by each logit, before the division by the temperature.
-    gradient: Vec<f64>,
-}
-
-impl RowLoss {
-    fn nan(classes: usize) -> Self {
-        Self { loss: f64::NAN, log_prob: f64::NAN, gradient: vec![f64::NAN; classes] }
-    }
+    /// The first of them.
+    pub first_non_finite: Option<u32>,
 }
 
 /// A loss with a float64 oracle.
 pub trait ReferenceLoss: Loss {
-    /// The oracle, for a batch that was checked.
+    /// The oracle, for options and a batch that were checked.
     #[doc(hidden)]
     fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation>;
 }
@@ -76,109 +108,11 @@ pub trait ReferenceLoss: Loss {
 /// The loss of a batch and its gradient, by the textbook.
 ///
 /// # Errors
-/// [`Error::InvalidOption`], [`Error::LengthMismatch`], [`Error::WrongTargets`], [`Error::UnusedWeights`],
-/// [`Error::BadTarget`] and [`Error::BadValue`].
+/// [`InvalidOption`](crate::Error::InvalidOption), [`LengthMismatch`](crate::Error::LengthMismatch),
+/// [`WrongTargets`](crate::Error::WrongTargets), [`UnusedWeights`](crate::Error::UnusedWeights),
+/// [`BadTarget`](crate::Error::BadTarget) and [`BadValue`](crate::Error::BadValue).
 pub fn evaluate(loss: &(impl ReferenceLoss + ?Sized), batch: &Batch<'_>) -> Result<Evaluation> {
     loss.validate()?;
     loss.definition().check_batch(batch)?;
     loss.reference(batch)
-}
-
-/// Evaluates every row with `row_loss(row, target)`, which is none for a non-finite row, and reduces.
-fn evaluate_rows(
-    batch: &Batch<'_>,
-    ignore_index: &[i32],
-    reduction: Reduction,
-    temperature: f64,
-    row_loss: impl Fn(&Row, usize) -> Option<RowLoss>,
-) -> Result<Evaluation> {
-    let targets = class_targets(batch, ignore_index)?;
-    let logits = batch.plain_rows()?;
-    let classes = batch.layout.classes() as usize;
-    let mut out = Evaluation {
-        loss: 0.0,
-        losses: Vec::with_capacity(targets.len()),
-        gradient: Vec::with_capacity(batch.logits.len()),
-        weight_sum: 0.0,
-        lse: Vec::with_capacity(targets.len()),
-        log_prob: Vec::with_capacity(targets.len()),
-        argmax: Vec::with_capacity(targets.len()),
-        rank: Vec::with_capacity(targets.len()),
-        ignored: 0,
-        non_finite_rows: 0,
-    };
-    for (r, &target) in targets.iter().enumerate() {
-        let row = Row::new(&logits[r * classes..(r + 1) * classes], temperature);
-        out.lse.push(row.lse());
-        out.argmax.push(row.argmax() as u32);
-        let Some(target) = target else {
-            out.ignored += 1;
-            out.losses.push(0.0);
-            out.log_prob.push(0.0);
-            out.rank.push(u32::MAX);
-            out.gradient.extend(std::iter::repeat_n(0.0, classes));
-            continue;
-        };
-        let row_weight = weight(batch.row_weights, r);
-        out.weight_sum += row_weight * weight(batch.class_weights, target);
-        let result = if let Some(result) = row_loss(&row, target) {
-            out.rank.push(row.rank(target) as u32);
-            result
-        } else {
-            out.non_finite_rows += 1;
-            out.rank.push(u32::MAX);
-            RowLoss::nan(classes)
-        };
-        out.losses.push(weighted(row_weight, result.loss));
-        out.log_prob.push(result.log_prob);
-        out.gradient.extend(result.gradient.iter().map(|g| row_weight * g / temperature));
-    }
-    out.reduce(reduction);
-    Ok(out)
-}
-
-impl Evaluation {
-    /// Sets `loss`, and makes the gradient that of `loss`.
-    fn reduce(&mut self, reduction: Reduction) {
-        let denominator = match reduction {
-            Reduction::None | Reduction::Sum | Reduction::BatchMean => 1.0,
-            Reduction::Mean | Reduction::MeanOrZero => self.weight_sum,
-            Reduction::MeanOver(denominator) => f64::from(denominator),
-        };
-        if denominator == 0.0 {
-            let is_zero = reduction == Reduction::MeanOrZero && self.non_finite_rows == 0;
-            self.loss = if is_zero { 0.0 } else { f64::NAN };
-            self.gradient.fill(0.0);
-        } else {
-            self.loss = self.losses.iter().fold(0.0, |sum, loss| sum + loss) / denominator;
-            self.gradient.iter_mut().for_each(|g| *g /= denominator);
-        }
-    }
-}
-
-/// The target class of each row; none if the row is ignored. An ignore index may be a class index too: it is ignored.
-///
-/// # Errors
-/// [`Error::BadTarget`] if a target is neither a class index nor an ignore index.
-fn class_targets(batch: &Batch<'_>, ignore_index: &[i32]) -> Result<Vec<Option<usize>>> {
-    let classes = u64::from(batch.layout.classes());
-    let is_class = |target: i32| u64::try_from(target).is_ok_and(|target| target < classes);
-    let is_bad = |target: i32| !ignore_index.contains(&target) && !is_class(target);
-    let targets = batch.class_targets();
-    if let Some(first) = targets.iter().position(|&target| is_bad(target)) {
-        let count = targets.iter().filter(|&&target| is_bad(target)).count();
-        return Err(Error::BadTarget { row: first as u64, value: targets[first].into(), classes, count: count as u64 });
-    }
-    let class = |&target: &i32| if ignore_index.contains(&target) { None } else { usize::try_from(target).ok() };
-    Ok(targets.iter().map(class).collect())
-}
-
-/// Weight `i`; 1 where there are no weights.
-fn weight(weights: Option<&[f32]>, i: usize) -> f64 {
-    weights.map_or(1.0, |weights| f64::from(weights[i]))
-}
-
-/// `weight * term`, where a weight of 0 also removes an infinite term.
-fn weighted(weight: f64, term: f64) -> f64 {
-    if weight == 0.0 && term.is_infinite() { 0.0 } else { weight * term }
 }

@@ -1,7 +1,10 @@
 //! Negative log-likelihood from log-probabilities, in float64.
 
-use super::{Evaluation, ReferenceLoss, RowLoss, evaluate_rows, weight, weighted};
-use crate::{Batch, Nll, Result};
+use super::class_rows::{self, RowLoss, at_target};
+use super::reduce::{weight, weighted};
+use super::row::Scale;
+use super::{Evaluation, ReferenceLoss};
+use crate::{Batch, Loss, Nll, Result};
 
 /// [`Nll`] of a batch, literally.
 ///
@@ -17,14 +20,13 @@ use crate::{Batch, Nll, Result};
 /// [`Evaluation::log_prob`] is `x_t` as given; [`Evaluation::lse`] is 0 up to rounding if the row is normalised.
 impl ReferenceLoss for Nll {
     fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation> {
-        evaluate_rows(batch, &self.ignore_index, self.reduction, 1.0, |row, target| {
+        class_rows::evaluate(&self.definition(), batch, Scale::NONE, |row, target| {
             let class_weight = weight(batch.class_weights, target);
             let log_prob = row.logit(target);
             if log_prob.is_nan() || log_prob == f64::INFINITY {
                 return None;
             }
-            let mut gradient = vec![0.0; row.classes()];
-            gradient[target] = -class_weight;
+            let gradient = at_target(row.classes(), target, -class_weight);
             Some(RowLoss { loss: weighted(class_weight, -log_prob), log_prob, gradient })
         })
     }

@@ -4,26 +4,44 @@ use std::fs;
 use std::path::Path;
 
 use half::{bf16, f16};
-use logloss::{Batch, CrossEntropy, Nll, Reduction, Shape};
+use logloss::reference::ReferenceLoss;
+use logloss::{Batch, CrossEntropy, Layout, Logits, Nll, Reduction, Regions, Shape, Targets, Unit};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-/// The loss of a case with its options, as this library names them.
-#[derive(Debug, Clone, PartialEq)]
+use super::golden_loss::{Options, Rounding};
+
+/// What the suites ask of a case's loss.
+pub type AnyGoldenLoss = Box<dyn ReferenceLoss>;
+
+/// The loss of a case with its options, as this library names them: by its type where engines are still chosen by type.
+#[derive(Debug)]
 pub enum GoldenLoss {
     CrossEntropy(CrossEntropy),
     Nll(Nll),
+    Other(AnyGoldenLoss),
 }
 
-/// One golden case with the class axis moved last: every tensor is in row layout, (rows, classes) row-major.
+impl GoldenLoss {
+    pub fn any(&self) -> &dyn ReferenceLoss {
+        match self {
+            Self::CrossEntropy(loss) => loss,
+            Self::Nll(loss) => loss,
+            Self::Other(loss) => loss.as_ref(),
+        }
+    }
+}
+
+/// One golden case. The fields are in row layout: the class axis moved last, (rows, classes) row-major.
 #[derive(Debug)]
 pub struct GoldenCase {
     /// File name without its extension.
     pub name: String,
     pub loss: GoldenLoss,
-    /// PyTorch's float64 label smoothing, of which the options hold the nearest float32.
-    pub label_smoothing: f64,
+    /// PyTorch's float64 options, of which `loss` has the nearest float32: the mean of these losses by these weights. Losses are
+    /// smooth in their options, so that a mean over two neighbouring float32 is as good as exact.
+    pub exact: Vec<(f64, GoldenLoss)>,
     /// Dtype of the input in the file: F32, F16 or BF16.
     pub dtype: Dtype,
     /// Shape of the input in the file, class axis at 1.
@@ -31,27 +49,81 @@ pub struct GoldenCase {
     pub shape: Shape,
     /// The input widened to float32, which is exact.
     pub logits: Vec<f32>,
-    pub targets: Vec<i32>,
+    pub targets: GoldenTargets,
     pub class_weights: Option<Vec<f32>>,
-    /// One element, or one per row for [`Reduction::None`].
+    pub pos_weights: Option<Vec<f32>>,
+    /// One element, or one a unit of the loss for [`Reduction::None`].
     pub want_loss: Vec<f64>,
     /// Shape (rows, classes).
+    pub want_gradient: Vec<f64>,
+    /// The input as in the file.
+    input: GoldenLogits,
+}
+
+/// Logits in a dtype of their own.
+#[derive(Debug, Clone)]
+pub enum GoldenLogits {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
+}
+
+/// Class indices, or one value a logit.
+#[derive(Debug, Clone)]
+pub enum GoldenTargets {
+    Classes(Vec<i32>),
+    Dense(Vec<f32>),
+}
+
+/// Where the logits of a case lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrangement {
+    /// As in the file: class axis 1.
+    Planes,
+    /// Class axis last.
+    Rows,
+    /// Class axis last, with gaps of 3 elements that hold NaN.
+    Gaps,
+}
+
+/// A case in an arrangement, in the dtype of the file.
+#[derive(Debug)]
+pub struct Arranged {
+    pub layout: Layout,
+    pub logits: GoldenLogits,
+    pub targets: GoldenTargets,
+    pub class_weights: Option<Vec<f32>>,
+    pub pos_weights: Option<Vec<f32>>,
+    /// One element, or one a unit of the loss for [`Reduction::None`].
+    pub want_loss: Vec<f64>,
+    /// As long as `logits`; 0 in gaps.
     pub want_gradient: Vec<f64>,
 }
 
 impl GoldenCase {
     pub fn reduction(&self) -> Reduction {
-        match &self.loss {
-            GoldenLoss::CrossEntropy(options) => options.reduction,
-            GoldenLoss::Nll(options) => options.reduction,
+        self.loss.any().definition().reduction
+    }
+
+    /// The arrangements that leave the loss as it is. With the class axis last every row is a sample, which a region of one
+    /// sample notices.
+    pub fn arrangements(&self) -> &'static [Arrangement] {
+        match self.loss.any().definition().unit {
+            Unit::Region(Regions { samples_together: false, .. }) => &[Arrangement::Planes],
+            _ => &[Arrangement::Planes, Arrangement::Rows, Arrangement::Gaps],
         }
     }
 
+    /// The batch in row layout and float32; it is of use in [`arrangements`](Self::arrangements) with rows only.
     pub fn batch(&self) -> Batch<'_> {
-        Batch { class_weights: self.class_weights.as_deref(), ..Batch::new(self.shape, &self.logits, &self.targets) }
+        Batch {
+            class_weights: self.class_weights.as_deref(),
+            pos_weights: self.pos_weights.as_deref(),
+            ..Batch::new(self.shape, &self.logits, self.targets.borrow())
+        }
     }
 
-    /// Of a reduced loss and the row losses, what `want_loss` holds.
+    /// Of a reduced loss and the unreduced losses, what `want_loss` holds.
     pub fn comparable<T: Copy>(&self, loss: T, losses: &[T]) -> Vec<T> {
         if self.reduction() == Reduction::None { losses.to_vec() } else { vec![loss] }
     }
@@ -59,6 +131,76 @@ impl GoldenCase {
     /// From row layout to the layout of the file's input.
     pub fn to_input_layout<T: Copy>(&self, rows: &[T]) -> Vec<T> {
         class_axis_to_1(&self.input_shape, rows)
+    }
+
+    pub fn arranged(&self, arrangement: Arrangement) -> Arranged {
+        let rows = Layout::from(self.shape);
+        let layout = match arrangement {
+            Arrangement::Planes => Layout::of_axis(&self.input_shape, 1).expect("a small case"),
+            Arrangement::Rows => rows,
+            Arrangement::Gaps => Layout::strided(self.shape, self.shape.classes + 3).expect("a small case"),
+        };
+        let of_each_logit = |values: &[f64]| values.len() as u64 == rows.elements() && values.len() > 1;
+        Arranged {
+            layout,
+            logits: match &self.input {
+                // The input is in the file's layout, all else in row layout.
+                GoldenLogits::F32(input) => GoldenLogits::F32(self.rearranged(input, &layout, f32::NAN)),
+                GoldenLogits::F16(input) => GoldenLogits::F16(self.rearranged(input, &layout, f16::NAN)),
+                GoldenLogits::Bf16(input) => GoldenLogits::Bf16(self.rearranged(input, &layout, bf16::NAN)),
+            },
+            targets: match &self.targets {
+                GoldenTargets::Classes(targets) => GoldenTargets::Classes(targets.clone()),
+                GoldenTargets::Dense(rows) => {
+                    let targets = self.to_input_layout(rows);
+                    GoldenTargets::Dense(self.rearranged(&targets, &layout.contiguous(), f32::NAN))
+                }
+            },
+            class_weights: self.class_weights.clone(),
+            pos_weights: self.pos_weights.clone(),
+            want_loss: if of_each_logit(&self.want_loss) {
+                self.rearranged(&self.to_input_layout(&self.want_loss), &layout.contiguous(), f64::NAN)
+            } else {
+                self.want_loss.clone()
+            },
+            want_gradient: self.rearranged(&self.to_input_layout(&self.want_gradient), &layout, 0.0),
+        }
+    }
+
+    /// From the layout of the file to another, with `gap` in the gaps.
+    fn rearranged<T: Copy>(&self, input: &[T], layout: &Layout, gap: T) -> Vec<T> {
+        let rows = class_axis_to_last(&self.input_shape, input);
+        let mut out = vec![gap; layout.span() as usize];
+        for (row, values) in (0..).zip(rows.chunks_exact(layout.classes() as usize)) {
+            for (class, value) in (0..).zip(values) {
+                out[layout.element(row, class) as usize] = *value;
+            }
+        }
+        out
+    }
+}
+
+impl Arranged {
+    pub fn batch(&self) -> Batch<'_> {
+        let logits: Logits<'_> = match &self.logits {
+            GoldenLogits::F32(logits) => logits.into(),
+            GoldenLogits::F16(logits) => logits.into(),
+            GoldenLogits::Bf16(logits) => logits.into(),
+        };
+        Batch {
+            class_weights: self.class_weights.as_deref(),
+            pos_weights: self.pos_weights.as_deref(),
+            ..Batch::new(self.layout, logits, self.targets.borrow())
+        }
+    }
+}
+
+impl GoldenTargets {
+    pub fn borrow(&self) -> Targets<'_> {
+        match self {
+            Self::Classes(targets) => targets.into(),
+            Self::Dense(targets) => targets.into(),
+        }
     }
 }
 
@@ -91,48 +233,46 @@ fn read(path: &Path) -> GoldenCase {
     let case: Value = serde_json::from_str(case).expect("JSON");
     let tensors = SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let tensor = |name| tensors.tensor(name).expect("a tensor of the case");
+    let weights = |name| tensors.tensor(name).ok().map(|weights| logits(&weights).widened());
 
     let input = tensor("input");
     let input_shape = input.shape().to_vec();
     let classes = input_shape[1];
     let rows = input_shape.iter().product::<usize>() / classes;
+    let to_rows = |values: Vec<f64>| class_axis_to_last(&input_shape, &values);
+    let target = tensor("target");
+    let loss = float64(&tensor("loss"));
     GoldenCase {
         name: stem(path).to_owned(),
-        loss: loss(&case),
-        label_smoothing: case["options"]["label_smoothing"].as_f64().unwrap_or(0.0),
+        loss: Options::new(&case, Rounding::Nearest).loss(),
+        exact: exact(&case),
         dtype: input.dtype(),
         shape: Shape::new(rows.try_into().expect("few rows"), classes.try_into().expect("few classes")),
-        logits: class_axis_to_last(&input_shape, &float32(&input)),
-        targets: int32(&tensor("target")),
-        class_weights: tensors.tensor("weight").ok().map(|weight| float32(&weight)),
-        want_loss: float64(&tensor("loss")),
-        want_gradient: class_axis_to_last(&input_shape, &float64(&tensor("grad"))),
+        logits: class_axis_to_last(&input_shape, &logits(&input).widened()),
+        targets: match target.dtype() {
+            Dtype::I64 => GoldenTargets::Classes(int32(&target)),
+            _ => GoldenTargets::Dense(class_axis_to_last(&input_shape, &logits(&target).widened())),
+        },
+        class_weights: weights("weight"),
+        pos_weights: weights("pos_weight"),
+        want_loss: if tensor("loss").shape() == input_shape { to_rows(loss) } else { loss },
+        want_gradient: to_rows(float64(&tensor("grad"))),
+        input: logits(&input),
         input_shape,
     }
 }
 
-fn loss(case: &Value) -> GoldenLoss {
-    let options = case["options"].as_object().expect("options");
-    let known = ["reduction", "ignore_index", "label_smoothing"];
-    assert!(options.keys().all(|key| known.contains(&key.as_str())), "an unknown option in {case}");
-    let reduction = match options.get("reduction").map(|name| name.as_str().expect("a string")) {
-        None | Some("mean") => Reduction::Mean,
-        Some("sum") => Reduction::Sum,
-        Some("none") => Reduction::None,
-        Some(other) => panic!("unknown reduction {other}"),
-    };
-    let index = |index: &Value| index.as_i64().and_then(|index| index.try_into().ok()).expect("an int32");
-    let ignore_index = options.get("ignore_index").map(index).into_iter().collect();
-    let label_smoothing = options.get("label_smoothing").map_or(0.0, |e| e.as_f64().expect("a number")) as f32;
-    match case["loss"].as_str() {
-        Some("cross_entropy") => GoldenLoss::CrossEntropy(CrossEntropy {
-            reduction,
-            ignore_index,
-            label_smoothing,
-            ..CrossEntropy::default()
-        }),
-        Some("nll") => GoldenLoss::Nll(Nll { reduction, ignore_index }),
-        other => panic!("unknown loss {other:?}"),
+/// The losses whose weighted mean has the case's own float64 options.
+fn exact(case: &Value) -> Vec<(f64, GoldenLoss)> {
+    let (below, above) = (Options::new(case, Rounding::Down), Options::new(case, Rounding::Up));
+    let losses = (below.loss(), above.loss());
+    match below.rounded() {
+        None => vec![(1.0, losses.0)],
+        Some((exact, low)) => {
+            let (_, high) = above.rounded().expect("what is rounded down is rounded up");
+            let weight = (exact - low) / (high - low);
+            vec![(1.0 - weight, losses.0), (weight, losses.1)]
+        }
     }
 }
 
@@ -157,11 +297,22 @@ fn axes(input_shape: &[usize]) -> (usize, usize, usize) {
     (input_shape[0], input_shape[1], input_shape[2..].iter().product())
 }
 
-fn float32(tensor: &TensorView<'_>) -> Vec<f32> {
+impl GoldenLogits {
+    /// As float32, which is exact.
+    fn widened(&self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.clone(),
+            Self::F16(values) => values.iter().map(|x| x.to_f32()).collect(),
+            Self::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
+        }
+    }
+}
+
+fn logits(tensor: &TensorView<'_>) -> GoldenLogits {
     match tensor.dtype() {
-        Dtype::F32 => elements(tensor, f32::from_le_bytes),
-        Dtype::F16 => elements(tensor, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => elements(tensor, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F32 => GoldenLogits::F32(elements(tensor, f32::from_le_bytes)),
+        Dtype::F16 => GoldenLogits::F16(elements(tensor, f16::from_le_bytes)),
+        Dtype::BF16 => GoldenLogits::Bf16(elements(tensor, bf16::from_le_bytes)),
         other => panic!("unexpected dtype {other:?}"),
     }
 }
@@ -172,7 +323,6 @@ fn float64(tensor: &TensorView<'_>) -> Vec<f64> {
 }
 
 fn int32(tensor: &TensorView<'_>) -> Vec<i32> {
-    assert_eq!(tensor.dtype(), Dtype::I64);
     elements(tensor, |bytes| i64::from_le_bytes(bytes).try_into().expect("an int32"))
 }
 

@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
 
 pub mod golden;
+mod golden_loss;
 pub mod random;
 
 /// Asserts that every element of `got` is within `max(absolute, relative * |want|)` of `want`. NaN equals NaN, and an
-/// infinity equals itself. The message names the element that is furthest beyond its tolerance.
+/// infinity equals itself. The message names the element that is furthest beyond its tolerance. Returns the largest error in
+/// units of the tolerance.
 #[track_caller]
-pub fn assert_close<T: Copy + Into<f64>>(name: &str, got: &[T], want: &[f64], relative: f64, absolute: f64) {
+pub fn assert_close<T: Copy + Into<f64>>(name: &str, got: &[T], want: &[f64], relative: f64, absolute: f64) -> f64 {
     assert_eq!(got.len(), want.len(), "{name}: number of elements");
     let mut wrong = 0;
     let mut worst = (0.0, 0);
@@ -30,6 +32,7 @@ pub fn assert_close<T: Copy + Into<f64>>(name: &str, got: &[T], want: &[f64], re
             error / want.abs()
         );
     }
+    worst.0
 }
 
 /// The error in units of the tolerance; infinite where `got` and `want` are not both finite, nor equal, nor both NaN.

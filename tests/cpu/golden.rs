@@ -15,6 +15,7 @@ fn every_case_forward_and_gradient() {
                 let loss = match &case.loss {
                     GoldenLoss::CrossEntropy(loss) => Loss::CrossEntropy(loss.clone()),
                     GoldenLoss::Nll(loss) => Loss::Nll(loss.clone()),
+                    GoldenLoss::Other(other) => panic!("{other:?} is not asked for"),
                 };
                 let got = loss
                     .evaluate(Request { gradient, details: false, ..Request::default() }, &case.batch())

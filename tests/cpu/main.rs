@@ -9,10 +9,10 @@ mod reference;
 mod totals;
 
 use common::assert_close;
-use logloss::{Batch, CrossEntropy, DType, Evaluation, Gradient, Nll, Reduction, Request, cpu, reference as oracle};
+use logloss::{Batch, CrossEntropy, Evaluation, Gradient, Nll, Reduction, Request, cpu, reference as oracle};
 
 /// Everything that can be asked for.
-const ALL: Request = Request { dtype: DType::F32, gradient: Gradient::Separate, details: true };
+const ALL: Request = Request { gradient: Gradient::Separate, details: true, ..Request::FORWARD };
 
 /// A loss of either kind, so that one test serves both.
 #[derive(Debug, Clone)]

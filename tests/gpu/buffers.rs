@@ -100,6 +100,7 @@ impl Tensors {
             logits: self.logits.binding(),
             targets: self.targets.binding(),
             class_weights: self.class_weights.as_ref().map(Guarded::binding),
+            pos_weights: None,
             row_weights: self.row_weights.as_ref().map(Guarded::binding),
         }
     }

@@ -2,8 +2,7 @@
 
 use logloss::gpu::{Evaluator, Gpu, Reduce, Tuning};
 use logloss::{
-    ABSENT, Batch, CrossEntropy, DType, Details, Evaluation, Gradient, Nll, Reduction, Request, Result, Shape,
-    reference,
+    ABSENT, Batch, CrossEntropy, Details, Evaluation, Gradient, Nll, Reduction, Request, Result, Shape, reference,
 };
 
 use crate::common::assert_close;
@@ -30,11 +29,11 @@ pub fn plain() -> Loss {
     Loss::CrossEntropy(CrossEntropy { reduction: Reduction::Sum, ..CrossEntropy::default() })
 }
 
-pub const SEPARATE: Request = Request { dtype: DType::F32, gradient: Gradient::Separate, details: false };
-pub const SEPARATE_WITH_DETAILS: Request = Request { dtype: DType::F32, gradient: Gradient::Separate, details: true };
-pub const IN_PLACE: Request = Request { dtype: DType::F32, gradient: Gradient::InPlace, details: false };
-pub const IN_PLACE_WITH_DETAILS: Request = Request { dtype: DType::F32, gradient: Gradient::InPlace, details: true };
-pub const FORWARD: Request = Request { dtype: DType::F32, gradient: Gradient::No, details: false };
+pub const SEPARATE: Request = Request { gradient: Gradient::Separate, details: false, ..Request::FORWARD };
+pub const SEPARATE_WITH_DETAILS: Request = Request { gradient: Gradient::Separate, details: true, ..Request::FORWARD };
+pub const IN_PLACE: Request = Request { gradient: Gradient::InPlace, details: false, ..Request::FORWARD };
+pub const IN_PLACE_WITH_DETAILS: Request = Request { gradient: Gradient::InPlace, details: true, ..Request::FORWARD };
+pub const FORWARD: Request = Request { gradient: Gradient::No, details: false, ..Request::FORWARD };
 
 impl Case {
     /// Logits in [-8, 8) and targets among all classes, the same on every run.

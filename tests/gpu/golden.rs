@@ -12,6 +12,7 @@ fn evaluate_with(case: &GoldenCase, request: Request, tuning: Tuning) -> Evaluat
     match &case.loss {
         GoldenLoss::CrossEntropy(loss) => Evaluator::with_tuning(gpu, loss, request, tuning),
         GoldenLoss::Nll(loss) => Evaluator::with_tuning(gpu, loss, request, tuning),
+        GoldenLoss::Other(other) => panic!("{other:?} is not asked for"),
     }
     .and_then(|mut evaluator| evaluator.evaluate(&case.batch()))
     .unwrap_or_else(|e| panic!("{}: {e}", case.name))

@@ -175,6 +175,7 @@ fn one_buffer_for_all_inputs_and_one_for_all_outputs() {
         logits: at(&input, LOGITS),
         targets: at(&input, TARGETS),
         class_weights: Some(at(&input, CLASS_WEIGHTS)),
+        pos_weights: None,
         row_weights: Some(at(&input, ROW_WEIGHTS)),
     };
     let outputs = Outputs {

@@ -12,6 +12,7 @@ mod odd_values;
 mod passes;
 mod refusals;
 mod regimes;
+mod rows;
 mod variants;
 
 use std::sync::OnceLock;

@@ -6,7 +6,7 @@ use logloss::{ABSENT, CrossEntropy, Error, Nll, Reduction, Shape};
 use crate::buffers;
 use crate::case::{Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, Loss, SEPARATE, SEPARATE_WITH_DETAILS};
 
-const PLANNED: Tuning = Tuning { lanes: None, reduce: None, max_binding: None, max_workgroups: None, checked: false };
+const PLANNED: Tuning = Tuning::PLANNED;
 const INF: f32 = f32::INFINITY;
 const NAN: f32 = f32::NAN;
 

@@ -8,7 +8,7 @@ use crate::case::{
     Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, Loss, SEPARATE, SEPARATE_WITH_DETAILS, plain, reductions,
 };
 
-const PLANNED: Tuning = Tuning { lanes: None, reduce: None, max_binding: None, max_workgroups: None, checked: false };
+const PLANNED: Tuning = Tuning::PLANNED;
 
 fn forced(lanes: u32) -> Vec<Tuning> {
     let forced = |reduce| Tuning { lanes: Some(lanes), reduce: Some(reduce), ..PLANNED };

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use logloss::gpu::{Gpu, Shader};
+use logloss::gpu::{Elements, Gpu, LossFragment, Place, Shader, Storage};
 
 /// A device that validates everything and runs nothing.
 fn noop(features: wgpu::Features) -> Gpu {
@@ -16,23 +16,34 @@ fn noop(features: wgpu::Features) -> Gpu {
 
 #[test]
 fn every_variant_is_valid() {
-    let gpu = noop(wgpu::Features::SUBGROUP);
+    let gpu = noop(wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16);
     for (lanes, checked) in [(4, false), (8, true), (256, false)] {
-        let count = gpu.compile_all(lanes, checked).unwrap_or_else(|e| panic!("{lanes} lanes: {e}"));
+        let count = gpu.compile_all(lanes, checked, |_| true).unwrap_or_else(|e| panic!("{lanes} lanes: {e}"));
         assert!(count > Shader::all().len(), "{count} variants");
     }
 }
 
 #[test]
 fn every_variant_compiles() {
-    crate::gpu().compile_all(8, false).unwrap_or_else(|e| panic!("{e}"));
+    // Every fragment with plain float32 logits, and every way to bind logits under one of them.
+    let plain =
+        |elements: Elements| elements.storage == Storage::F32 && !elements.words && elements.place != Place::InPlace;
+    let wanted = |shader| match shader {
+        Shader::Rows { fragment, elements, .. } => fragment == LossFragment::CrossEntropy || plain(elements),
+        _ => true,
+    };
+    let count = crate::gpu().compile_all(8, false, wanted).unwrap_or_else(|e| panic!("{e}"));
+    assert!(count > 100, "{count} variants");
 }
 
 #[test]
-fn a_device_without_subgroups_compiles_the_rest() {
-    let count = |features| noop(features).compile_all(8, false).unwrap();
-    let (without, with) = (count(wgpu::Features::empty()), count(wgpu::Features::SUBGROUP));
-    assert!(0 < without && without < with, "{without} of {with}");
+fn a_device_without_features_compiles_the_rest() {
+    let count = |features| noop(features).compile_all(8, false, |_| true).unwrap();
+    let without = count(wgpu::Features::empty());
+    for feature in [wgpu::Features::SUBGROUP, wgpu::Features::SHADER_F16] {
+        let with = count(feature);
+        assert!(0 < without && without < with, "{without} of {with} with {feature:?}");
+    }
 }
 
 #[test]
@@ -42,8 +53,9 @@ fn shaders_have_names_of_their_own_and_a_portable_source() {
         assert!(labels.insert(shader.label()), "two shaders named {}", shader.label());
         let source = shader.source();
         // naga refuses `enable subgroups;`, Tint wants it: the host prepends it for browsers.
-        let enables = source.lines().any(|line| line.trim_start().starts_with("enable "));
-        assert!(!enables, "{}", shader.label());
+        let enables: Vec<_> = source.lines().filter(|line| line.trim_start().starts_with("enable ")).collect();
+        let want: &[&str] = if shader.needs_f16() { &["enable f16;"] } else { &[] };
+        assert_eq!(enables, want, "{}", shader.label());
         let subgroups = source.contains("subgroupMax") || source.contains("subgroupAdd");
         assert_eq!(subgroups, shader.needs_subgroups(), "{}", shader.label());
         for entry_point in shader.entry_points() {

@@ -1,67 +1,48 @@
 //! Every golden case of PyTorch.
 
+use logloss::Nll;
 use logloss::reference::{self, Evaluation};
-use logloss::{CrossEntropy, Nll};
 
 use crate::ROUNDING;
 use crate::common::assert_close;
-use crate::common::golden::{GoldenCase, GoldenLoss, class_axis_to_last, for_each_golden_case};
+use crate::common::golden::{Arrangement, GoldenCase, GoldenLoss, class_axis_to_last, for_each_golden_case};
 
 #[test]
-fn cross_entropy_matches_pytorch() {
+fn every_case_in_every_arrangement() {
+    let mut worst: f64 = 0.0;
     let count = for_each_golden_case(
-        |name| name.starts_with("cross_entropy-"),
+        |_| true,
         |case| {
-            let GoldenLoss::CrossEntropy(options) = &case.loss else { panic!("{}: {:?}", case.name, case.loss) };
-            let (losses, gradient) = with_pytorch_smoothing(case, options);
-            assert_matches(case, &losses, &gradient);
+            for arrangement in case.arrangements() {
+                worst = worst.max(assert_matches(case, *arrangement));
+            }
         },
     );
-    assert_eq!(count, 62);
+    assert_eq!(count, 162);
+    println!("largest error: {worst:.3} times the tolerance");
 }
 
-#[test]
-fn nll_matches_pytorch() {
-    let count = for_each_golden_case(
-        |name| name.starts_with("nll-"),
-        |case| {
-            let GoldenLoss::Nll(options) = &case.loss else { panic!("{}: {:?}", case.name, case.loss) };
-            let got = reference::evaluate(options, &case.batch()).unwrap();
-            assert_matches(case, &case.comparable(got.loss, &got.losses), &got.gradient);
-        },
-    );
-    assert_eq!(count, 3);
-}
-
-/// Loss and gradient with PyTorch's float64 smoothing, which the float32 option rounds by up to 2^-25: both are linear in the
-/// smoothing, so they follow from smoothing 0 and 1. The option's own value must lie on the same line.
-fn with_pytorch_smoothing(case: &GoldenCase, options: &CrossEntropy) -> (Vec<f64>, Vec<f64>) {
-    let with = |label_smoothing| {
-        let got = reference::evaluate(&CrossEntropy { label_smoothing, ..options.clone() }, &case.batch()).unwrap();
-        (case.comparable(got.loss, &got.losses), got.gradient)
-    };
-    let direct = with(options.label_smoothing);
-    if options.label_smoothing == 0.0 {
-        return direct;
+/// Compares loss and gradient with PyTorch's. Returns the largest error in units of the tolerance.
+fn assert_matches(case: &GoldenCase, arrangement: Arrangement) -> f64 {
+    let arranged = case.arranged(arrangement);
+    let mut losses = vec![0.0; arranged.want_loss.len()];
+    let mut gradient = vec![0.0; arranged.want_gradient.len()];
+    for (weight, loss) in &case.exact {
+        let got = reference::evaluate(loss.any(), &arranged.batch()).unwrap();
+        let add = |sum: &mut [f64], values: &[f64]| {
+            assert_eq!(sum.len(), values.len(), "{}", case.name);
+            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+        };
+        add(&mut losses, &case.comparable(got.loss, &got.losses));
+        add(&mut gradient, &got.gradient);
     }
-    let (hard, uniform) = (with(0.0), with(1.0));
-    let blend = |e: f64| {
-        let line = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (1.0 - e) * a + e * b).collect::<Vec<_>>();
-        (line(&hard.0, &uniform.0), line(&hard.1, &uniform.1))
-    };
-    let (losses, gradient) = blend(options.label_smoothing.into());
-    assert_close(&format!("{} loss, linear", case.name), &direct.0, &losses, tolerance(case), 0.0);
-    let absolute = gradient_absolute(&gradient);
-    assert_close(&format!("{} gradient, linear", case.name), &direct.1, &gradient, tolerance(case), absolute);
-    blend(case.label_smoothing)
-}
 
-fn assert_matches(case: &GoldenCase, losses: &[f64], gradient: &[f64]) {
     // PyTorch's log(sum of exp) has an absolute error: the sum is 1 or more, and rounds to a multiple of the rounding.
     let relative = tolerance(case);
-    assert_close(&format!("{} loss", case.name), losses, &case.want_loss, relative, relative);
-    let absolute = gradient_absolute(&case.want_gradient);
-    assert_close(&format!("{} gradient", case.name), gradient, &case.want_gradient, relative, absolute);
+    let name = format!("{} in {arrangement:?}", case.name);
+    let loss = assert_close(&format!("{name}: loss"), &losses, &arranged.want_loss, relative, relative);
+    let absolute = gradient_absolute(&arranged.want_gradient);
+    loss.max(assert_close(&format!("{name}: gradient"), &gradient, &arranged.want_gradient, relative, absolute))
 }
 
 /// Relative: a sum over K classes and then over N rows has a relative error of at most N + K roundings; exp of a difference of

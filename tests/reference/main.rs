@@ -4,9 +4,15 @@
 mod common;
 
 mod closed_forms;
+mod divergences;
 mod golden;
 mod gradient;
 mod identities;
+mod kinship;
+mod monai;
+mod odd_elements;
+mod odd_regions;
+mod odd_rows;
 mod odd_values;
 
 use logloss::reference::{self, Evaluation};

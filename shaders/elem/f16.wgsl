@@ -1,0 +1,26 @@
+// A chunk of four float16 logits, native: 8 bytes. Needs Features::SHADER_F16; the host puts `enable f16;` in front.
+// Provides: Chunk, Word, WORDS, unpack, pack, blend, touches.
+
+alias Chunk = vec4<f16>;
+alias Word = f16;   // what can be read or written alone
+const WORDS = 4u;   // words of a chunk
+
+fn unpack(chunk: Chunk) -> vec4<f32> { return vec4<f32>(chunk); }
+fn pack(x: vec4<f32>) -> Chunk { return vec4<f16>(round_to_f16(x)); }
+// x where `keep` holds, and the old chunk elsewhere.
+fn blend(old: Chunk, x: vec4<f32>, keep: vec4<bool>) -> Chunk { return select(old, pack(x), keep); }
+fn touches(keep: vec4<bool>, word: u32) -> bool { return keep[word]; }
+
+// The nearest float16, ties to even, as a float32: WGSL leaves the direction of the conversion open, but a number that
+// float16 holds converts to itself. Beyond the largest it is an infinity.
+fn round_to_f16(x: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(x);
+    let normal = (bits + vec4(0xfffu) + ((bits >> vec4(13u)) & vec4(1u))) & vec4(0xffffe000u);
+    // Below 2^-14 float16 has steps of 2^-24.
+    let subnormal = round(x * 16777216.0) * 5.9604645e-8;
+    let rounded = select(bitcast<vec4<f32>>(normal), subnormal, abs(x) < vec4(6.1035156e-5));
+    let overflows = (bits & vec4(0x7fffffffu)) >= vec4(0x477ff000u);
+    let infinity = select(vec4(-params.minus_infinity), vec4(params.minus_infinity), x < vec4(0.0));
+    let is_nan = (bits & vec4(0x7fffffffu)) > vec4(0x7f800000u);
+    return select(select(rounded, infinity, overflows), x, is_nan);
+}

@@ -1,0 +1,160 @@
+// Divergence between the row's softmax q and that of the targets p, which are logits too, in nats.
+//
+//     KL(p || q), KL(q || p), or with m = (p + q) / 2 the Jensen-Shannon divergence (KL(p || m) + KL(q || m)) / 2
+//
+// The first reading finds both softmaxes, the second sums terms none of which is negative. The gradient by the row's logits is
+// q - p for the first, and q_c (u_c - sum(q u)) with u = log q - log p or u = (log q - log m) / 2 for the others.
+//
+// Needs: row/max_sum, row/softmax, row/dense, row/result, row/status, math, math/divergence. Provides: the loss of the row
+// schedules.
+
+const READS_ROW = true;
+const ROW_PASSES = 2u;
+override REVERSE: bool = false;
+override JENSEN_SHANNON: bool = false;
+
+fn exponent_scale() -> f32 { return params.options[0].x; }  // log2(e) / temperature
+fn inverse_temperature() -> f32 { return params.options[0].y; }
+fn z_loss() -> f32 { return params.options[0].w; }
+
+struct Row {
+    dense: Dense,
+    own: Softmax,      // once the first pass has found them
+    teacher: Softmax,
+}
+
+fn row_begin(index: u32, first_element: u32) -> Row {
+    let none = Softmax(LOWEST, 0.0, 0.0, false);
+    return Row(dense_begin(index), none, none);
+}
+fn excluded_class(row: Row) -> u32 { return NO_CLASS; }
+
+struct Partial {
+    own: MaxSum,
+    teacher: MaxSum,
+    terms: vec4<f32>,
+    drift: vec4<f32>,  // sum of q_c u_c
+}
+
+fn partial_identity() -> Partial { return Partial(max_sum_identity(), max_sum_identity(), vec4(0.0), vec4(0.0)); }
+
+fn partial_raise(a: Partial, candidate: f32) -> Partial {
+    return Partial(max_sum_raise(a.own, candidate), a.teacher, a.terms, a.drift);
+}
+
+struct Pair {
+    q: vec4<f32>,
+    log_q: vec4<f32>,
+    p: vec4<f32>,
+    log_p: vec4<f32>,
+}
+
+fn pair_of(x: vec4<f32>, y: vec4<f32>, own: Softmax, teacher: Softmax) -> Pair {
+    return Pair(prob_of(own, x), log_prob_of(own, x), prob_of(teacher, y), log_prob_of(teacher, y));
+}
+
+// The terms of KL(a || b), 0 where a is 0 and b too.
+fn terms_of(v: Pair) -> vec4<f32> {
+    if JENSEN_SHANNON {
+        let m = 0.5 * (v.p + v.q);
+        let log_m = log_mean(v);
+        return 0.5 * (divergence_terms(v.p, v.log_p, m, log_m) + divergence_terms(v.q, v.log_q, m, log_m));
+    }
+    if REVERSE { return divergence_terms(v.q, v.log_q, v.p, v.log_p); }
+    return divergence_terms(v.p, v.log_p, v.q, v.log_q);
+}
+
+// log((p + q) / 2), from the larger: log_large + log((1 + e^(log_small - log_large)) / 2), and (1 + e^-d) / 2 = 1 - (1 - e^-d) / 2.
+fn log_mean(v: Pair) -> vec4<f32> {
+    let large = max(v.log_p, v.log_q);
+    let d = min(v.log_p, v.log_q) - large;
+    let e = accurate_exp4(d);
+    return large + select(log1p_unit4(e) - LN_2, log1p_half_expm1(d), d > vec4(-0.5));
+}
+
+// log((1 + e^d) / 2) for -0.5 < d <= 0: d/2 + log(cosh(d/2)), by its series.
+fn log1p_half_expm1(d: vec4<f32>) -> vec4<f32> {
+    let h = 0.25 * d * d;
+    var p = vec4(2.1869489e-3);
+    p = fma(p, h, vec4(-6.7460317e-3));
+    p = fma(p, h, vec4(2.2222222e-2));
+    p = fma(p, h, vec4(-8.3333333e-2));
+    p = fma(p, h, vec4(0.5));
+    return 0.5 * d + h * p;
+}
+
+// What drives the gradient besides q - p; unused for KL(p || q).
+fn drive(v: Pair) -> vec4<f32> {
+    if JENSEN_SHANNON { return 0.5 * (v.log_q - log_mean(v)); }
+    return v.log_q - v.log_p;
+}
+
+fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Partial {
+    let inside = class_id < vec4(params.classes);
+    let y = select(vec4(params.minus_infinity), dense_at(row.dense, class_id), inside);
+    var r = a;
+    r.own = max_sum_add(a.own, x);
+    let highest = max(max(y.x, y.y), max(y.z, y.w));
+    r.teacher = max_sum_add(max_sum_raise(a.teacher, highest), y);
+    // In the first pass the sums are 0, and nothing of this is used.
+    let v = pair_of(x, y, row.own, row.teacher);
+    r.terms += select(vec4(0.0), terms_of(v), inside);
+    r.drift += select(vec4(0.0), weighted4(v.q, drive(v)), inside);
+    return r;
+}
+
+fn partial_combine(a: Partial, b: Partial) -> Partial {
+    return Partial(
+        max_sum_combine(a.own, b.own),
+        max_sum_combine(a.teacher, b.teacher),
+        a.terms + b.terms,
+        a.drift + b.drift,
+    );
+}
+
+fn row_continue(p: Partial, row: Row, lane: Lane) -> Row {
+    return Row(row.dense, softmax_of(p.own, lane), softmax_of(p.teacher, lane));
+}
+
+struct Record {
+    kind: u32,
+    dense: Dense,
+    own: Softmax,
+    teacher: Softmax,
+    scale: f32,
+    drift: f32,
+    drawn: f32,  // what the z-loss multiplies q_c by
+}
+
+fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+    let finite = row.own.finite && row.teacher.finite;
+    let sums = reduce_sum(vec4(dot(mine.terms, vec4(1.0)), dot(mine.drift, vec4(1.0)), 0.0, 0.0), lane);
+    let lse = lse_of(row.own);
+    let loss = select(params.nan, weighted(row.dense.weight, sums.x + weighted(z_loss(), lse * lse)), finite);
+    if lane.index == 0u {
+        write_loss(row.dense.index, loss);
+        if !finite { count_non_finite(row.dense.index); }
+    }
+    return Record(
+        select(NOT_A_NUMBER, GRADIENT, finite),
+        row.dense,
+        row.own,
+        row.teacher,
+        row.dense.weight * inverse_temperature() * gradient_scale(),
+        sums.y,
+        weighted(2.0 * z_loss(), lse),
+    );
+}
+
+fn is_constant(r: Record) -> bool { return r.kind != GRADIENT; }
+fn constant(r: Record) -> f32 { return params.nan; }
+
+fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {
+    let v = pair_of(x, dense_at(r.dense, class_id), r.own, r.teacher);
+    let drawn = r.drawn * v.q;
+    if REVERSE || JENSEN_SHANNON { return r.scale * (weighted4(v.q, drive(v) - r.drift) + drawn); }
+    return r.scale * (v.q - v.p + drawn);
+}
+
+fn special_class(r: Record) -> u32 { return NO_CLASS; }
+fn row_map_special(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> { return row_map(x, class_id, r); }

@@ -1,0 +1,5 @@
+// For losses whose statistics take one reading of the row.
+// Provides: ROW_PASSES, row_continue.
+
+const ROW_PASSES = 1u;
+fn row_continue(p: Partial, row: Row, lane: Lane) -> Row { return row; }

@@ -1,0 +1,127 @@
+//! Losses of rows: the dispatches over windows of rows or samples.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::kernel::Kernel;
+use super::params::Params;
+use super::pipeline::Pipeline;
+use super::plan::Plan;
+use super::recorder::{Recorder, Step};
+use super::scratch::{Scratch, whole};
+use super::shader::{self, Elements, Place, RowSchedule, Shader, Storage};
+use super::switch::Switch;
+use super::tensors::Tensors;
+use super::vector::{all_or_absent, part_or_absent};
+use super::window::{Tensor, Window};
+use crate::Layout;
+use crate::definition::Unit;
+use crate::summary::Details;
+
+/// What the dispatches of one call have in common.
+pub(crate) struct Call<'r, 'a> {
+    pub kernel: &'r Kernel,
+    pub layout: Layout,
+    pub plan: &'r Plan,
+    pub params: Params,
+    pub tensors: &'r Tensors<'a>,
+    /// One a row.
+    pub losses: &'r Tensor<'a>,
+    pub scratch: &'a Scratch,
+}
+
+/// Compiles what a plan needs.
+pub(crate) fn prepare(kernel: &Kernel, plan: &Plan) {
+    if !plan.windows.is_empty() {
+        pipeline(kernel, plan, false, false);
+    }
+    if plan.tail.is_some() {
+        pipeline(kernel, plan, true, false);
+    }
+}
+
+/// Records the dispatches over all rows.
+pub(crate) fn record<'a>(recorder: &mut Recorder<'a>, call: &Call<'_, 'a>) {
+    let windows = call.plan.windows.iter().map(|&window| (window, false));
+    for (window, tail) in windows.chain(call.plan.tail.map(|window| (window, true))) {
+        let step = call.step(window, tail);
+        if has_rounds(call.kernel.elements(), call.plan) {
+            // The round is a count, which a dispatch over rows has no other use for.
+            recorder.push(Step { params: Params { count: 0, ..step.params }, ..step.clone() });
+            recorder.push(Step { params: Params { count: 1, ..step.params }, ..step.clone() });
+            recorder.push(Step { params: Params { count: 2, ..step.params }, ..step });
+        } else {
+            recorder.push(step);
+        }
+    }
+}
+
+/// Whether two lanes may write to one word.
+fn has_rounds(elements: Elements, plan: &Plan) -> bool {
+    plan.schedule == RowSchedule::Lanes
+        && !plan.aligned
+        && matches!(elements.place, Place::Separate | Place::InPlace)
+        && elements.storage != Storage::F32
+}
+
+fn pipeline(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> Arc<Pipeline> {
+    let words = tail || (plan.schedule == RowSchedule::Lanes && !plan.aligned);
+    let elements = Elements { words, ..kernel.elements() };
+    let program = kernel.program();
+    let shader = Shader::Rows { fragment: program.fragment, elements, schedule: plan.schedule };
+    // Element losses are written where a gradient would be.
+    let entry_point = if elements.place == Place::None && !element_losses { "forward" } else { "forward_gradient" };
+    let switches = program
+        .switches
+        .with(Switch::Edges, tail || !plan.aligned)
+        .with(Switch::Aligned, plan.aligned)
+        .with(Switch::Rounds, has_rounds(elements, plan))
+        .with(Switch::ElementLosses, element_losses);
+    kernel.context().pipeline(plan, shader, entry_point, switches)
+}
+
+impl<'a> Call<'_, 'a> {
+    /// The dispatch over one window.
+    fn step(&self, window: Window, tail: bool) -> Step<'a> {
+        let Call { kernel, layout, plan, params, tensors, losses, scratch } = self;
+        let context: &Context = kernel.context();
+        let alignment = context.alignment();
+        let logits = tensors.logits.part(window, alignment);
+        let gradient = tensors.gradient.as_ref().map(|g| g.part(window, alignment));
+        let losses = losses.part(window, alignment);
+        let targets = tensors.targets.part(window, alignment);
+        let details = tensors.details.as_ref().map(|d| d.part(window, alignment));
+        let element_losses = tensors.losses.as_ref().filter(|_| kernel.definition().unit == Unit::Element);
+        let rows = window.count * layout.inner();
+        let element_bytes = kernel.request().dtype.bytes() as u32;
+        let gradient_bytes = if kernel.elements().place == Place::Widened { 4 } else { element_bytes };
+        let params = Params {
+            rows,
+            first_row: window.first * layout.inner(),
+            logits_base: logits.lead / element_bytes,
+            gradient_base: gradient.as_ref().map_or(0, |g| g.lead / gradient_bytes),
+            rows_base: losses.lead / 4,
+            dense_base: targets.lead / 4,
+            details_base: details.as_ref().map_or(0, |d| d.lead / size_of::<Details>() as u32),
+            ..*params
+        };
+        let element_part = element_losses.map(|e| e.part(window, alignment).binding);
+        let extra = details.map(|d| d.binding).or_else(|| element_part.clone());
+        let mut bindings = vec![
+            (shader::LOGITS, logits.binding),
+            (shader::TARGETS, targets.binding),
+            (shader::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, scratch)),
+            (shader::ROW_WEIGHTS, part_or_absent(&tensors.row_weights, window, alignment, scratch)),
+            (shader::LOSSES, losses.binding),
+            (shader::DETAILS, extra.unwrap_or_else(|| whole(&scratch.absent_output))),
+            (shader::STATUS, whole(&scratch.status)),
+        ];
+        bindings.extend(gradient.map(|g| (shader::GRADIENT, g.binding)));
+        let workgroups = if plan.schedule == RowSchedule::Lanes {
+            (window.count * layout.inner().div_ceil(4)).div_ceil(plan.lanes)
+        } else {
+            rows.div_ceil(plan.group_rows)
+        };
+        Step { pipeline: pipeline(kernel, plan, tail, element_part.is_some()), params, bindings, workgroups }
+    }
+}
