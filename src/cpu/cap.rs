@@ -41,7 +41,7 @@ pub(super) fn cap(logits: &[f32], softcap: f32, capped: &mut Capped) {
 ///
 /// `x = n log 2 + r` with `|r| <= 0.35`, and `exp(r)` is its series up to `r^12`, whose rest is below `0.35^13 / 13! = 2e-16`.
 #[inline(always)]
-fn exp_of_negative(x: f64) -> f64 {
+pub(super) fn exp_of_negative(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const SERIES: [f64; 13] = [
         1.0 / 479_001_600.0,
@@ -65,7 +65,7 @@ fn exp_of_negative(x: f64) -> f64 {
     let r = (clamped - n * 0.693_147_182_464_599_6) - n * -1.904_654_299_957_767_8e-9;
     let p = SERIES.iter().fold(0.0, |p, c| p * r + c);
     let scale = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
-    p * scale
+    if x < -700.0 { 0.0 } else { p * scale }
 }
 
 #[cfg(test)]

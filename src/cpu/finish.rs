@@ -88,10 +88,15 @@ pub(super) fn finish<S: Simd>(
 
     let log_sum = ln(simd, sum);
     let distance = (reference - x_t) - load_lanes(simd, &bundle.target_low);
-    let z = distance.mul_add(inverse_t, log_sum);
-    let margin = Margin::new(simd, exp, z);
+    // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
+    let scaled = distance * inverse_t;
+    let z = scaled + log_sum;
+    let shadow = z - scaled;
+    let z_low = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+    let margin = Margin::new(simd, exp, z, z_low);
     let over = is_alone.select(-(distance * inverse_t), margin.softplus_negated + log_sum);
-    let lse = is_alone.select(x_t * inverse_t, reference.mul_add(inverse_t, over));
+    let over_target = x_t.mul_add(inverse_t, margin.softplus);
+    let lse = z.simd_lt(zero).select(over_target, reference.mul_add(inverse_t, over));
     // +inf at the target, or -inf at every class.
     let is_odd = x_t.simd_eq(of(f32::INFINITY)) | (is_alone & x_t.simd_eq(of(f32::NEG_INFINITY)));
     let nan = of(f32::NAN);
@@ -101,7 +106,7 @@ pub(super) fn finish<S: Simd>(
     let (term, slope) = loss.margin(simd, exp, &margin);
     let own = w_t * of(1.0 - options.label_smoothing);
     let mut total = weighted(simd, own, term);
-    let drawn = lse * of(2.0 * options.z_loss);
+    let drawn = if options.z_loss > 0.0 { lse * of(2.0 * options.z_loss) } else { zero };
     let mut softmax = own.mul_add(slope, drawn * margin.sigmoid);
     let mut at_target = (drawn * margin.sigmoid_negated) - own * slope;
     if options.z_loss > 0.0 {

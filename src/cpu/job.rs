@@ -87,14 +87,22 @@ impl RowTotals {
     /// Adds the next row.
     #[inline(always)]
     pub(super) fn push_loss(&mut self, row: usize, loss: f32, is_finite: bool, losses: &mut [f32]) {
+        self.push_sum(row, loss.into(), is_finite);
+        if let Some(slot) = losses.get_mut(row - self.first) {
+            *slot = loss;
+        }
+    }
+}
+
+impl RowTotals {
+    /// Adds what the losses of the next row come to.
+    #[inline(always)]
+    pub(super) fn push_sum(&mut self, row: usize, loss: f64, is_finite: bool) {
         if !is_finite {
             self.non_finite += 1;
             self.first_non_finite.get_or_insert(row);
         }
-        self.losses.push(loss.into());
-        if let Some(slot) = losses.get_mut(row - self.first) {
-            *slot = loss;
-        }
+        self.losses.push(loss);
     }
 }
 
@@ -102,6 +110,8 @@ impl RowTotals {
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     pub(super) survey: Survey,
+    /// The reduced loss, unless it is that of the sum.
+    pub(super) loss: Option<f64>,
     pub(super) loss_sum: f64,
     pub(super) non_finite: u32,
     pub(super) first_non_finite: Option<u32>,
@@ -111,6 +121,7 @@ impl Outcome {
     pub(super) fn of_rows(survey: Survey, totals: &[RowTotals]) -> Self {
         Self {
             survey,
+            loss: None,
             loss_sum: tree_sum(totals.iter().map(|part| part.losses.total())),
             non_finite: totals.iter().map(|part| part.non_finite).sum(),
             first_non_finite: totals.iter().find_map(|part| part.first_non_finite).map(|row| row as u32),
@@ -120,7 +131,7 @@ impl Outcome {
     pub(super) fn summary(&self, definition: &Definition<'_>, rows: u32) -> Summary {
         let survey = &self.survey;
         Summary {
-            loss: survey.reduced(definition.reduction, self.loss_sum) as f32,
+            loss: self.loss.unwrap_or_else(|| survey.reduced(definition.reduction, self.loss_sum)) as f32,
             loss_sum: self.loss_sum as f32,
             weight_sum: survey.weight_sum as f32,
             gradient_scale: survey.gradient_scale as f32,

@@ -22,19 +22,38 @@
 //! # Ok::<(), logloss::Error>(())
 //! ```
 
+mod bce;
+mod bce_with_logits;
 mod cap;
 mod cross_entropy;
+mod dense_rows;
+mod dice;
+mod dice_cross_entropy;
+mod dice_focal;
+mod elements;
 mod finish;
 mod focal;
+mod generalized_dice;
+mod hinge;
 mod job;
+mod kl_div;
 mod log_softmax;
+mod logit_divergence;
+mod mse;
+mod multi_margin;
 mod nll;
 mod order;
 mod partition;
+mod regions;
+mod sigmoid_focal;
 mod simd;
+mod soft_cross_entropy;
 mod softmax_rows;
+mod squared_hinge;
 mod survey;
 mod tensor;
+mod tversky;
+mod wide;
 
 pub use log_softmax::log_softmax;
 pub use simd::Instructions;

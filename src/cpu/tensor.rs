@@ -251,6 +251,12 @@ impl Part<'_> {
         }
     }
 
+    /// The same rows of another tensor of as many rows, which is read and written through the parts of this one alone.
+    pub(super) fn twin<'b>(&mut self, other: &'b Tensor<'b>) -> Part<'b> {
+        assert_eq!(self.layout().shape(), other.layout.shape());
+        Part { tensor: other, rows: self.rows.clone(), elements: 0..0 }
+    }
+
     /// A row in pieces of `length` classes, which other threads may work on. The layout's classes are next to one another.
     pub(super) fn pieces(&mut self, row: usize, length: usize) -> Vec<Part<'_>> {
         assert!(self.rows.contains(&row) && self.layout().inner() == 1);

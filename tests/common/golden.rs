@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use half::{bf16, f16};
+use logloss::cpu::CpuLoss;
 use logloss::reference::ReferenceLoss;
 use logloss::{Batch, CrossEntropy, Layout, Logits, Nll, Reduction, Regions, Shape, Targets, Unit};
 use safetensors::tensor::TensorView;
@@ -13,7 +14,11 @@ use serde_json::Value;
 use super::golden_loss::{Options, Rounding};
 
 /// What the suites ask of a case's loss.
-pub type AnyGoldenLoss = Box<dyn ReferenceLoss>;
+pub trait EveryLoss: ReferenceLoss + CpuLoss {}
+
+impl<L: ReferenceLoss + CpuLoss> EveryLoss for L {}
+
+pub type AnyGoldenLoss = Box<dyn EveryLoss>;
 
 /// The loss of a case with its options, as this library names them: by its type where engines are still chosen by type.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ pub enum GoldenLoss {
 }
 
 impl GoldenLoss {
-    pub fn any(&self) -> &dyn ReferenceLoss {
+    pub fn any(&self) -> &dyn EveryLoss {
         match self {
             Self::CrossEntropy(loss) => loss,
             Self::Nll(loss) => loss,

@@ -169,6 +169,6 @@ impl<'a> Options<'a> {
     }
 }
 
-fn other(loss: impl logloss::reference::ReferenceLoss + 'static) -> GoldenLoss {
+fn other(loss: impl super::golden::EveryLoss + 'static) -> GoldenLoss {
     GoldenLoss::Other(Box::new(loss))
 }

@@ -21,6 +21,8 @@ use super::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
 pub(in crate::cpu) struct Exp<S: Simd> {
     simd: S,
     k: S::f32s,
+    /// What float32 rounds off of `k`.
+    k_low: S::f32s,
     lowest: S::f32s,
 }
 
@@ -33,17 +35,37 @@ const EXP2: [f32; 6] = [1.559_467_7e-4, 1.340_664_4e-3, 9.617_693e-3, 5.550_310_
 impl<S: Simd> Exp<S> {
     #[inline(always)]
     pub(in crate::cpu) fn new(simd: S, factor: f32) -> Self {
-        let k = (f64::from(factor) * std::f64::consts::LOG2_E) as f32;
+        let exact = f64::from(factor) * std::f64::consts::LOG2_E;
+        let k = exact as f32;
         // At -127 the biased exponent is 0, and so is the power.
-        Self { simd, k: splat(simd, k), lowest: splat(simd, -127.0 / k) }
+        let k_low = (exact - f64::from(k)) as f32;
+        Self { simd, k: splat(simd, k), k_low: splat(simd, k_low), lowest: splat(simd, -127.0 / k) }
     }
 
     #[inline(always)]
     pub(in crate::cpu) fn of(self, d: S::f32s) -> S::f32s {
-        let Self { simd, k, lowest } = self;
+        let Self { simd, k, lowest, .. } = self;
+        let d = at_least(lowest, d);
+        let biased = d.mul_add(k, splat(simd, ROUND));
+        self.power(d.mul_sub(k, biased - splat(simd, ROUND)), biased)
+    }
+
+    /// `exp(factor * (d + low))` within 1 ULP for every `d`.
+    #[inline(always)]
+    pub(in crate::cpu) fn of_two(self, d: S::f32s, low: S::f32s) -> S::f32s {
+        let Self { simd, k, k_low, lowest } = self;
         let d = at_least(lowest, d);
         let biased = d.mul_add(k, splat(simd, ROUND));
         let r = d.mul_sub(k, biased - splat(simd, ROUND));
+        // An infinite `d` has a `low` of NaN.
+        let low = low.simd_eq(low).select(low, splat(simd, 0.0));
+        self.power(low.mul_add(k, d.mul_add(k_low, r)), biased)
+    }
+
+    /// `2^(n + r)`.
+    #[inline(always)]
+    fn power(self, r: S::f32s, biased: S::f32s) -> S::f32s {
+        let simd = self.simd;
         let mut p = splat(simd, EXP2[0]);
         for c in &EXP2[1..] {
             p = p.mul_add(r, splat(simd, *c));
@@ -84,19 +106,22 @@ pub(in crate::cpu) fn ln_1p<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     two_atanh(simd, x / (x + splat(simd, 2.0)))
 }
 
-/// `log x` for normal `x` and 0; NaN stays NaN, +inf too.
+/// `log x` for `x >= 0`; NaN stays NaN, +inf too.
 ///
 /// `x = 2^e m` with `m` in [sqrt(1/2), sqrt 2): `e ln 2 + 2 atanh((m - 1) / (m + 1))`, within 2 ULP away from 1 and 3 u relative
 /// near it.
 #[inline(always)]
 pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = splat(simd, 1.0);
-    let bits = x.to_bits();
+    // Below the normal numbers 2^24 x is one.
+    let is_small = x.simd_lt(splat(simd, f32::MIN_POSITIVE));
+    let bits = is_small.select(x * splat(simd, 16_777_216.0), x).to_bits();
     // From sqrt(1/2) on, a mantissa belongs to the next exponent.
     let shifted = bits - 0x3f35_04f3;
     let exponent = shifted.bitcast::<S::i32s>() >> 23;
     let m = S::f32s::from_bits((shifted & 0x007f_ffff) + 0x3f35_04f3);
     let e: S::f32s = exponent.to_float();
+    let e = is_small.select(e - splat(simd, 24.0), e);
     let log_m = two_atanh(simd, (m - one) / (m + one));
     let log = e.mul_add(splat(simd, std::f32::consts::LN_2), log_m);
     let is_odd = x.simd_gt(splat(simd, f32::MAX));
@@ -119,16 +144,16 @@ pub(in crate::cpu) struct Margin<S: Simd> {
 }
 
 impl<S: Simd> Margin<S> {
-    /// NaN makes everything NaN.
+    /// Of `z + low`. NaN makes everything NaN.
     #[inline(always)]
-    pub(in crate::cpu) fn new(simd: S, exp: Exp<S>, z: S::f32s) -> Self {
+    pub(in crate::cpu) fn new(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> Self {
         let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
         // The smaller of the two odds, at most 1.
-        let e = exp.of(-z.abs());
+        let is_positive = z.simd_gt(zero);
+        let e = exp.of_two(-z.abs(), is_positive.select(-low, low));
         let log = ln_1p(simd, e);
         let likely = one / (one + e);
         let unlikely = e * likely;
-        let is_positive = z.simd_gt(zero);
         Self {
             softplus: at_least(zero, z) + log,
             softplus_negated: at_least(zero, -z) + log,
