@@ -110,16 +110,16 @@ pub(super) fn finish<S: Simd>(
     let mut softmax = own.mul_add(slope, drawn * margin.sigmoid);
     let mut at_target = (drawn * margin.sigmoid_negated) - own * slope;
     if options.z_loss > 0.0 {
-        total = total + of(options.z_loss) * lse * lse;
+        total += of(options.z_loss) * lse * lse;
     }
     let share = options.label_smoothing / classes as f32;
     if share > 0.0 {
         let w_rest = of(weight_sum as f32) - w_t;
         let deficit = load_lanes(simd, &bundle.deficit) * inverse_t;
         let spread = weighted(simd, w_t, margin.softplus) + weighted(simd, w_rest, over) + deficit;
-        total = total + of(share) * spread;
-        softmax = softmax + of(share * weight_sum as f32) * margin.sigmoid;
-        at_target = at_target + of(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
+        total += of(share) * spread;
+        softmax += of(share * weight_sum as f32) * margin.sigmoid;
+        at_target += of(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
     }
     let scale = r * of((gradient_scale / f64::from(options.temperature)) as f32);
     Finished {

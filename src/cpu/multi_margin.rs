@@ -1,6 +1,6 @@
 //! Multi-class margin loss on the CPU.
 
-use super::wide::{Softmax, weighted};
+use super::wide::{Softmax, Statistics, weighted};
 use super::{CpuLoss, Job, Outcome, RowTotals, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, MultiMargin, Result};
@@ -43,7 +43,7 @@ impl CpuLoss for MultiMargin {
                     wide.clear();
                     wide.extend(x.iter().map(|&x| f64::from(x)));
                     let statistics = job.instructions.run(Softmax { y: wide, e });
-                    let lse = statistics.map_or(f64::NAN, |s| s.lse());
+                    let lse = statistics.map_or(f64::NAN, Statistics::lse);
                     let (log_prob, rank) = match label {
                         Label::Class(t) if is_finite => {
                             let log_prob = statistics.map_or(f64::NAN, |s| -s.surprisal(wide[t]));

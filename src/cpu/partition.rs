@@ -41,7 +41,7 @@ impl<S: Simd> Compensated<S> {
         let shadow = high - self.high;
         let error = (self.high - (high - shadow)) + (term - shadow);
         self.high = high;
-        self.low = self.low + error;
+        self.low += error;
     }
 
     #[inline(always)]
@@ -99,14 +99,14 @@ impl<S: Simd> Partition<S> {
                 let x = load($i);
                 let d = if EXTRA { (x - reference) + low($i) } else { x - reference };
                 let e = exp.of(d);
-                sums[$k] = sums[$k] + e;
+                sums[$k] += e;
                 if STORE {
                     e.store_slice(&mut stored[$i * S::f32s::LEN..($i + 1) * S::f32s::LEN]);
                 }
                 if EXTRA {
                     let w = weight($i);
-                    deficits[$k] = deficits[$k] + w.simd_eq(zero).select(zero, w * (reference - x));
-                    self.weight = self.weight + w;
+                    deficits[$k] += w.simd_eq(zero).select(zero, w * (reference - x));
+                    self.weight += w;
                 }
             };
         }

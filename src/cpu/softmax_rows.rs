@@ -298,11 +298,11 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
                     let at = c * lanes..(c + 1) * lanes;
                     let mut g = load(simd, &scratch.stored, at.start) * factor;
                     if EXTRA {
-                        g = g - share * splat(simd, weight(c));
+                        g -= share * splat(simd, weight(c));
                     }
                     g = is_target(c).select(at_target, g);
                     if rows.options.softcap.is_some() {
-                        g = g * load(simd, &scratch.capped.slope, at.start);
+                        g *= load(simd, &scratch.capped.slope, at.start);
                     }
                     is_alive.select(g, constant).store_slice(&mut scratch.stored[at]);
                 }
@@ -441,14 +441,14 @@ fn scale<S: Simd>(
         for at in (0..whole).step_by(lanes) {
             let mut g = load(simd, block, at) * factor;
             if has_share {
-                g = g - spread(b * STEPS * lanes + at);
+                g -= spread(b * STEPS * lanes + at);
             }
             g.store_slice(&mut block[at..at + lanes]);
         }
         if whole < block.len() {
             let mut g = load_part(simd, block, whole, 0.0) * factor;
             if has_share {
-                g = g - spread(b * STEPS * lanes + whole);
+                g -= spread(b * STEPS * lanes + whole);
             }
             store_part::<S>(g, block, whole);
         }
@@ -653,14 +653,14 @@ impl<M: MarginLoss> Kernel for SegmentGradient<'_, '_, M> {
                 prefetch(x, 4 * (at + 1024));
                 let mut d = load(simd, x, at) - base;
                 if capped {
-                    d = d + load(simd, &scratch.capped.low, at);
+                    d += load(simd, &scratch.capped.low, at);
                 }
                 (exp.of(d) * softmax).store_slice(&mut scratch.stored[at..at + lanes]);
             }
             if whole < n {
                 let mut d = load_part(simd, x, whole, 0.0) - base;
                 if capped {
-                    d = d + load_part(simd, &scratch.capped.low, whole, 0.0);
+                    d += load_part(simd, &scratch.capped.low, whole, 0.0);
                 }
                 store_part::<S>(exp.of(d) * softmax, &mut scratch.stored, whole);
             }
