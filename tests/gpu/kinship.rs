@@ -1,19 +1,18 @@
 //! Losses that must agree with one another, on the GPU.
 
 use logloss::{
-    Activation, Batch, BceWithLogits, CrossEntropy, Dice, Divergence, Evaluation, Focal, Gradient, KlDiv, Layout,
-    LogitDivergence, MultiMargin, Reduction, Request, Shape, SoftCrossEntropy, Tversky,
+    Activation, AnyLoss, Batch, BceWithLogits, CrossEntropy, Dice, Divergence, Evaluation, Focal, Gradient, KlDiv,
+    Layout, LogitDivergence, MultiMargin, Reduction, Request, Shape, SoftCrossEntropy, Tversky,
 };
 
 use crate::case::close;
-use crate::common::golden::Tested;
 use crate::common::random::Random;
 
 const GRADIENT: Request = Request { gradient: Gradient::Separate, ..Request::FORWARD };
 const ROWS: u32 = 24;
 const CLASSES: u32 = 11;
 
-fn evaluate(loss: &dyn Tested, batch: &Batch<'_>) -> Evaluation {
+fn evaluate(loss: &dyn AnyLoss, batch: &Batch<'_>) -> Evaluation {
     crate::gpu().evaluate(loss, GRADIENT, batch).unwrap_or_else(|e| panic!("{loss:?}: {e}"))
 }
 
@@ -53,13 +52,13 @@ fn a_shift_of_all_logits_changes_no_bit() {
     let shape = Shape::new(ROWS, CLASSES);
     let (dense, classes, teacher) = (distributions(), indices(), logits(3));
     let reduction = Reduction::Sum;
-    let labelled: [Box<dyn Tested>; 4] = [
+    let labelled: [Box<dyn AnyLoss>; 4] = [
         Box::new(CrossEntropy { reduction, label_smoothing: 0.1, ..Default::default() }),
         Box::new(CrossEntropy { reduction, temperature: 0.5, ..Default::default() }),
         Box::new(Focal { reduction, ..Default::default() }),
         Box::new(MultiMargin { reduction, ..Default::default() }),
     ];
-    let soft: [Box<dyn Tested>; 2] = [
+    let soft: [Box<dyn AnyLoss>; 2] = [
         Box::new(SoftCrossEntropy { reduction, label_smoothing: 0.1, ..Default::default() }),
         Box::new(KlDiv { reduction, ..Default::default() }),
     ];
@@ -67,7 +66,7 @@ fn a_shift_of_all_logits_changes_no_bit() {
     let logits = logits(1);
     for offset in [1e4, 1e6, -1e6] {
         let shifted: Vec<f32> = logits.iter().map(|x| x + offset).collect();
-        let same = |loss: &dyn Tested, here: &Batch<'_>, there: &Batch<'_>| {
+        let same = |loss: &dyn AnyLoss, here: &Batch<'_>, there: &Batch<'_>| {
             let (here, there) = (evaluate(loss, here), evaluate(loss, there));
             assert_eq!(here.losses, there.losses, "{loss:?} at {offset}");
             assert_eq!(here.gradient, there.gradient, "{loss:?} at {offset}");
