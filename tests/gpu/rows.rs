@@ -1,8 +1,8 @@
 //! Every loss of rows: element types, layouts, places of the gradient and options, against float64 truth of the same values.
 
 use half::{bf16, f16};
-use logloss::gpu::{Evaluator, GpuLoss, Team, Tuning};
-use logloss::reference::{self, ReferenceLoss};
+use logloss::gpu::{Evaluator, Team, Tuning};
+use logloss::reference;
 use logloss::{
     ABSENT, AnyLoss, Batch, CrossEntropy, DType, Divergence, Focal, Gradient, KlDiv, Layout, LogitDivergence, Logits,
     MultiMargin, Nll, Reduction, Request, Shape, SoftCrossEntropy, TargetKind, Targets,
