@@ -180,17 +180,6 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The logits, (rows, classes) row-major, where they lie so in float32.
-    pub(crate) fn plain_rows(&self) -> Result<&'a [f32]> {
-        match self.logits {
-            Logits::F32(logits) if self.layout == self.shape().into() => Ok(logits),
-            _ => Err(Error::Unsupported {
-                variant: "logits that are not float32 or not row-major".into(),
-                needs: "another engine".into(),
-            }),
-        }
-    }
-
     /// Checks every length against the layout. Logits of rows with gaps may end with the last logit, or with its gap.
     ///
     /// # Errors

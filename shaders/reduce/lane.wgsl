@@ -2,7 +2,8 @@
 // Provides: Lane, reduce_max, reduce_sum, reduce_sum_u32, reduce_min_u32.
 
 struct Lane {
-    index: u32,  // 0: every lane writes the results of its own rows
+    // Schedules make it 0 for the loss: every lane writes the results of its own rows.
+    @builtin(local_invocation_index) index: u32,
 }
 
 fn reduce_max(x: vec4<f32>, lane: Lane) -> vec4<f32> { return x; }

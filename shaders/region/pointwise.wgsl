@@ -3,11 +3,17 @@
 //     softmax: sum_c t_c (1 - p_c)^gamma * -log p_c
 //     sigmoid: 1/K sum_c miss_c^gamma (t_c * -log p_c + (1 - t_c) * -log(1 - p_c))
 //
-// Needs: params, math, region/prediction. Provides: POINTWISE, pointwise_loss, pointwise_slope, pointwise_gradient. Class weights
-// and factors are the caller's.
+// Class weights and factors are the caller's.
+//
+// Needs: params, math, region/prediction. Provides: POINTWISE, is_used, pointwise_loss, pointwise_slope, pointwise_gradient.
 
 override POINTWISE: bool = false;
 override FOCAL: bool = false;
+
+// Whether a loss reads the logit of the class, where it reads each on its own.
+fn is_used(class_id: u32) -> bool {
+    return POINTWISE || class_id > 0u || (params.flags & WITHOUT_BACKGROUND) == 0u;
+}
 
 fn gamma() -> f32 { return params.options[1].z; }
 

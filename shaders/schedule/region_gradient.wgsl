@@ -85,7 +85,7 @@ fn write_sigmoid(q: Quad, labels: Labels) {
         let p = predict(s, load_positions(q, c));
         var g = p.p * p.miss * by_prediction_of(k, t, p);
         if POINTWISE { g = select(g + weighted4(vec4(k.w), pointwise_gradient(p, t)), vec4(params.nan), lost); }
-        store_counted(q, labels, c, g);
+        store_counted(q, labels, c, select(vec4(0.0), g, vec4(is_used(c))));
     }
 }
 

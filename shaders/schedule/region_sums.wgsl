@@ -69,11 +69,6 @@ fn class_sums(w: Work, class_id: u32) -> ClassSums {
     );
 }
 
-// Whether a loss has anything of the class.
-fn is_used(class_id: u32) -> bool {
-    return POINTWISE || class_id > 0u || (params.flags & WITHOUT_BACKGROUND) == 0u;
-}
-
 fn count_lost(q: Quad, lost: vec4<bool>) {
     for (var i = 0u; i < q.count; i++) {
         if lost[i] { count_non_finite(q.row + i); }

@@ -1,11 +1,15 @@
-//! The portable CPU engine, in float32.
+//! The CPU engine: every loss at the speed of memory, on all cores, with the vector instructions of the processor.
 //!
-//! The engine owns the rows: which of them count, the totals, the status. It knows no loss; a loss is a file here that turns one row
-//! into its loss and gradient, and knows no batch. The passes over a row's logits are in `lanes.rs`.
+//! Logits are read from memory once; the gradient's second read comes from a cache. Nothing is allocated that grows with the
+//! batch, but for the results of [`evaluate`]; [`evaluate_into`] writes them into slices of the caller, and
+//! [`evaluate_in_place`] the gradient over the logits.
 //!
-//! Loss and gradient are within 2e-6 relative, or 1e-7 absolute, of float64 truth for weights of order 1. With `u = 2^-24 = 6e-8`,
-//! a sum of exponentials carries at most 12 u of its own and 2 u of each exponential; the argument `d` of an exponential adds `d u`,
-//! which is seen only where `e^-d` is large; the last products add 3 u. Together below 20 u = 1.2e-6.
+//! Work runs on the rayon pool that the caller is in: `pool.install(|| cpu::evaluate(..))` bounds the threads, and without a pool
+//! it is rayon's global one. The same batch gives the same bits on any number of threads; another set of
+//! [`Instructions`] may round differently.
+//!
+//! Loss and gradient are within 2e-6 relative, or 1e-7 absolute, of float64 truth for weights of order 1. Of 16-bit logits the
+//! error is that of float32, and a 16-bit gradient is the float32 gradient rounded once, to nearest even.
 //!
 //! ```
 //! use logloss::{Batch, CrossEntropy, Gradient, Request, Shape, cpu};
@@ -18,152 +22,273 @@
 //! # Ok::<(), logloss::Error>(())
 //! ```
 
+mod bce;
+mod bce_with_logits;
+mod cap;
 mod cross_entropy;
-mod lanes;
+mod dense_rows;
+mod dice;
+mod dice_cross_entropy;
+mod dice_focal;
+mod elements;
+mod finish;
+mod focal;
+mod generalized_dice;
+mod hinge;
+mod job;
+mod kl_div;
 mod log_softmax;
+mod logit_divergence;
+mod mse;
+mod multi_margin;
 mod nll;
 mod order;
-mod row;
+mod partition;
+mod regions;
+mod sigmoid_focal;
+mod simd;
+mod soft_cross_entropy;
+mod softmax_rows;
+mod squared_hinge;
+mod survey;
+mod tensor;
+mod tversky;
+mod wide;
 
 pub use log_softmax::log_softmax;
+pub use simd::Instructions;
+pub use tensor::LogitsMut;
 
-use crate::totals::{self, Label, Labels, PairwiseSum, Survey};
-use crate::{ABSENT, Batch, Details, Evaluation, Gradient, Loss, Request, Result, Summary};
-use row::{ClassWeights, Outcome, Row};
+use crate::{Batch, Details, Error, Evaluation, Gradient, Layout, Logits, Loss, Request, Result, Summary};
+use job::{Job, Outcome, RowOutputs, RowTotals};
+use tensor::Tensor;
 
-/// A loss of rows of logits against one class index each, with a float32 implementation.
+/// A loss with a CPU implementation.
 ///
 /// A new loss is a file in `src/loss/`, and one in `src/cpu/` that implements this.
 pub trait CpuLoss: Loss {
-    /// Loss and details of a row that counts; none if it is not finite. Writes every element of `gradient`, shape (classes).
+    /// Evaluates a batch that was checked.
     #[doc(hidden)]
-    fn row(&self, row: &Row<'_>, gradient: Option<&mut [f32]>) -> Option<Outcome>;
-
-    /// Log-partition of a row that does not count or is not finite.
-    #[doc(hidden)]
-    fn lse(&self, logits: &[f32]) -> f64;
+    fn run(&self, job: Job<'_>) -> Result<Outcome>;
 }
 
-/// Evaluates a batch on the calling thread.
+/// Where the results of a batch go; absent means not computed.
+#[derive(Debug, Default)]
+pub struct Outputs<'a> {
+    /// Unreduced losses in nats, one a [`Unit`](crate::Unit) of the loss.
+    pub losses: Option<&'a mut [f32]>,
+    /// Details of each row: (rows). Only for a loss of rows against class indices.
+    pub details: Option<&'a mut [Details]>,
+    /// Gradient in the logits' layout, as long as the logits, in their element type or in float32. 0 in gaps.
+    pub gradient: Option<LogitsMut<'a>>,
+}
+
+/// Evaluates a batch with the best instructions of the processor.
 ///
-/// [`Gradient::InPlace`] is as [`Gradient::Separate`]: the batch is borrowed, so the gradient is in [`Evaluation::gradient`].
-/// Totals are summed in float64 in a fixed tree over the rows and rounded once.
+/// [`Gradient::InPlace`] is as [`Gradient::Separate`]: the batch is borrowed, so the gradient is in [`Evaluation::gradient`],
+/// and [`Gradient::Separate`] rounds it to the logits' type and widens it again. Losses are summed in float64 in a fixed tree.
 ///
 /// # Errors
-/// [`Error::InvalidOption`](crate::Error::InvalidOption), [`Error::LengthMismatch`](crate::Error::LengthMismatch) and
-/// [`Error::BadTarget`](crate::Error::BadTarget).
+/// [`Error::InvalidOption`], [`Error::LengthMismatch`], [`Error::WrongTargets`], [`Error::UnusedWeights`],
+/// [`Error::BadTarget`] and [`Error::BadValue`].
 pub fn evaluate(loss: &(impl CpuLoss + ?Sized), request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
+    evaluate_with(Instructions::best(), loss, request, batch)
+}
+
+/// As [`evaluate`], with instructions of the caller's choice.
+///
+/// # Errors
+/// As [`evaluate`], and [`Error::Unsupported`] where the processor lacks them.
+pub fn evaluate_with(
+    instructions: Instructions,
+    loss: &(impl CpuLoss + ?Sized),
+    request: Request,
+    batch: &Batch<'_>,
+) -> Result<Evaluation> {
+    // Before anything is allocated for it.
     loss.validate()?;
     let definition = loss.definition();
     definition.check_batch(batch)?;
-    let shape = batch.shape();
-    let reduction = definition.reduction;
-    let labels = Labels::of(batch, definition.ignore_index);
-    let mut survey = Survey::default();
-    survey.push(&labels)?;
-    let gradient_scale = totals::gradient_scale(reduction, survey.weight_sum());
-
-    let rows = Rows {
-        loss,
-        batch,
-        logits: batch.plain_rows()?,
-        class_weights: ClassWeights::new(batch.class_weights, shape.classes),
-        gradient_scale,
-        details: request.details,
-    };
-    let classes = shape.classes as usize;
+    let units = definition.unit.count(&batch.layout) as usize;
+    let has_details = request.details && takes_classes(loss);
+    let mut losses = vec![0.0; units];
+    let mut details =
+        vec![Details { lse: 0.0, log_prob: 0.0, argmax: 0, rank: 0 }; if has_details { rows(batch) } else { 0 }];
     let wants_gradient = request.gradient != Gradient::No;
     let mut gradient = vec![0.0; if wants_gradient { batch.logits.len() } else { 0 }];
-    let mut losses = Vec::with_capacity(labels.targets.len());
-    let mut details = Vec::with_capacity(if request.details { labels.targets.len() } else { 0 });
-    let mut loss_sum = PairwiseSum::default();
-    let (mut non_finite, mut first_non_finite) = (0, ABSENT);
-    for (r, label) in labels.iter().enumerate() {
-        // A denominator of 0 makes the gradient of every row 0.
-        let row_gradient =
-            (wants_gradient && gradient_scale != 0.0).then(|| &mut gradient[r * classes..(r + 1) * classes]);
-        let result = rows.evaluate(r, label, row_gradient);
-        if !result.is_finite {
-            non_finite += 1;
-            first_non_finite = first_non_finite.min(r as u32);
-        }
-        loss_sum.push(result.loss.into());
-        losses.push(result.loss);
-        details.extend(result.details);
-    }
-
-    let loss_sum = loss_sum.total();
-    let summary = Summary {
-        loss: totals::reduced_loss(reduction, loss_sum, survey.weight_sum()) as f32,
-        loss_sum: loss_sum as f32,
-        weight_sum: survey.weight_sum() as f32,
-        gradient_scale: gradient_scale as f32,
-        rows: shape.rows,
-        // Row numbers fit 32 bits, as the number of rows does.
-        ignored: survey.ignored() as u32,
-        first_ignored: survey.first_ignored().map_or(ABSENT, |row| row as u32),
-        bad_targets: 0,
-        first_bad_row: ABSENT,
-        first_bad_target: 0,
-        non_finite,
-        first_non_finite,
-        reserved: [0; 4],
+    let outputs = Outputs {
+        losses: Some(&mut losses),
+        details: has_details.then_some(&mut details[..]),
+        gradient: wants_gradient.then_some(LogitsMut::F32(&mut gradient)),
     };
+    let summary = evaluate_into_with(instructions, loss, batch, outputs)?;
+    if request.gradient != Gradient::Widened {
+        match batch.logits {
+            Logits::F32(_) => {}
+            Logits::F16(_) => gradient.iter_mut().for_each(|g| *g = half::f16::from_f32(*g).to_f32()),
+            Logits::Bf16(_) => gradient.iter_mut().for_each(|g| *g = half::bf16::from_f32(*g).to_f32()),
+        }
+    }
     Ok(Evaluation { summary, losses, gradient, details })
 }
 
-/// What all rows share.
-struct Rows<'a, L: ?Sized> {
-    loss: &'a L,
-    batch: &'a Batch<'a>,
-    logits: &'a [f32],
-    class_weights: ClassWeights<'a>,
-    gradient_scale: f64,
-    details: bool,
+/// Evaluates a batch and writes the results into the caller's slices.
+///
+/// ```
+/// use logloss::{Batch, CrossEntropy, Shape, cpu};
+///
+/// let (mut losses, mut gradient) = ([0.0; 1], [0.0; 2]);
+/// let batch = Batch::new(Shape::new(1, 2), &[0.0, 0.0], &[0]);
+/// let outputs = cpu::Outputs {
+///     losses: Some(&mut losses),
+///     gradient: Some((&mut gradient[..]).into()),
+///     ..cpu::Outputs::default()
+/// };
+/// let summary = cpu::evaluate_into(&CrossEntropy::default(), &batch, outputs)?;
+/// assert_eq!(summary.loss, losses[0]);
+/// assert_eq!(gradient, [-0.5, 0.5]);
+/// # Ok::<(), logloss::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`evaluate`], and [`Error::LengthMismatch`] of an output.
+pub fn evaluate_into(loss: &(impl CpuLoss + ?Sized), batch: &Batch<'_>, outputs: Outputs<'_>) -> Result<Summary> {
+    evaluate_into_with(Instructions::best(), loss, batch, outputs)
 }
 
-struct RowResult {
-    loss: f32,
-    details: Option<Details>,
-    is_finite: bool,
+/// As [`evaluate_into`], with instructions of the caller's choice.
+///
+/// # Errors
+/// As [`evaluate_into`], and [`Error::Unsupported`] where the processor lacks them.
+pub fn evaluate_into_with(
+    instructions: Instructions,
+    loss: &(impl CpuLoss + ?Sized),
+    batch: &Batch<'_>,
+    outputs: Outputs<'_>,
+) -> Result<Summary> {
+    let Outputs { losses, details, mut gradient } = outputs;
+    if let Some(gradient) = &mut gradient {
+        check_length("gradient", gradient.len(), batch.logits.len() as u64)?;
+        if ![batch.logits.dtype(), crate::DType::F32].contains(&gradient.dtype()) {
+            let variant = format!("a gradient in {}", gradient.dtype());
+            return Err(Error::Unsupported { variant, needs: "logits of that type".into() });
+        }
+    }
+    run(instructions, loss, batch, losses, details, |layout| {
+        if let Some(gradient) = &mut gradient {
+            gradient.clear_gaps(layout);
+        }
+        Tensor::separate(*layout, batch.logits, gradient.as_mut())
+    })
 }
 
-impl<L: CpuLoss + ?Sized> Rows<'_, L> {
-    /// Evaluates row `r`. `gradient` holds zeros.
-    fn evaluate(&self, r: usize, label: Label, mut gradient: Option<&mut [f32]>) -> RowResult {
-        let classes = self.batch.layout.classes() as usize;
-        let logits = &self.logits[r * classes..(r + 1) * classes];
-        let Label::Class(target) = label else {
-            return RowResult { loss: 0.0, details: self.details_without_rank(logits, 0.0), is_finite: true };
-        };
-        let row = Row {
-            logits,
-            target,
-            class_weights: self.class_weights,
-            row_weight: self.batch.row_weights.map_or(1.0, |w| w[r].into()),
-            gradient_scale: self.gradient_scale,
-        };
-        let Some(Outcome { loss, lse, log_prob }) = self.loss.row(&row, gradient.as_deref_mut()) else {
-            if let Some(gradient) = gradient {
-                gradient.fill(f32::NAN);
-            }
-            return RowResult {
-                loss: f32::NAN,
-                details: self.details_without_rank(logits, f32::NAN),
-                is_finite: false,
-            };
-        };
-        let details = || Details {
-            lse: lse as f32,
-            log_prob: log_prob as f32,
-            argmax: order::argmax(logits),
-            rank: order::rank(logits, target),
-        };
-        RowResult { loss: loss as f32, details: self.details.then(details), is_finite: true }
-    }
+/// Evaluates a batch whose logits are given apart, and writes the gradient over them. Gaps between rows stay as they are.
+///
+/// `batch.logits` is not read and may be empty; `outputs.gradient` must be absent. It is the fastest way to a gradient: no second
+/// buffer passes through memory.
+///
+/// ```
+/// use logloss::{Batch, CrossEntropy, Shape, cpu};
+///
+/// let mut logits = [0.0, 0.0];
+/// let batch = Batch::new(Shape::new(1, 2), &[0.0; 0], &[0]);
+/// cpu::evaluate_in_place(&CrossEntropy::default(), &batch, &mut logits[..], cpu::Outputs::default())?;
+/// assert_eq!(logits, [-0.5, 0.5]);
+/// # Ok::<(), logloss::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`evaluate_into`]. After an error the logits are as they were.
+pub fn evaluate_in_place<'a>(
+    loss: &(impl CpuLoss + ?Sized),
+    batch: &Batch<'_>,
+    logits: impl Into<LogitsMut<'a>>,
+    outputs: Outputs<'_>,
+) -> Result<Summary> {
+    evaluate_in_place_with(Instructions::best(), loss, batch, logits, outputs)
+}
 
-    fn details_without_rank(&self, logits: &[f32], log_prob: f32) -> Option<Details> {
-        let lse = || self.loss.lse(logits) as f32;
-        self.details.then(|| Details { lse: lse(), log_prob, argmax: order::argmax(logits), rank: ABSENT })
+/// As [`evaluate_in_place`], with instructions of the caller's choice.
+///
+/// # Errors
+/// As [`evaluate_in_place`], and [`Error::Unsupported`] where the processor lacks them.
+pub fn evaluate_in_place_with<'a>(
+    instructions: Instructions,
+    loss: &(impl CpuLoss + ?Sized),
+    batch: &Batch<'_>,
+    logits: impl Into<LogitsMut<'a>>,
+    outputs: Outputs<'_>,
+) -> Result<Summary> {
+    let mut logits: LogitsMut<'_> = logits.into();
+    let Outputs { losses, details, gradient } = outputs;
+    if let Some(gradient) = gradient {
+        return Err(Error::LengthMismatch { name: "gradient", expected: 0, got: gradient.len() as u64 });
     }
+    let checked = Batch { logits: logits.as_logits(), ..*batch };
+    loss.validate()?;
+    loss.definition().check_batch(&checked)?;
+    // What is checked about the logits is their length alone, and that was done.
+    let unread = Batch { logits: Logits::F32(&[]), ..*batch };
+    run_checked(instructions, loss, &unread, losses, details, |layout| Tensor::in_place(*layout, &mut logits))
+}
+
+fn run<'a>(
+    instructions: Instructions,
+    loss: &'a (impl CpuLoss + ?Sized),
+    batch: &Batch<'a>,
+    losses: Option<&'a mut [f32]>,
+    details: Option<&'a mut [Details]>,
+    tensor: impl FnOnce(&Layout) -> Tensor<'a>,
+) -> Result<Summary> {
+    loss.validate()?;
+    loss.definition().check_batch(batch)?;
+    run_checked(instructions, loss, batch, losses, details, tensor)
+}
+
+fn run_checked<'a>(
+    instructions: Instructions,
+    loss: &'a (impl CpuLoss + ?Sized),
+    batch: &Batch<'a>,
+    losses: Option<&'a mut [f32]>,
+    details: Option<&'a mut [Details]>,
+    tensor: impl FnOnce(&Layout) -> Tensor<'a>,
+) -> Result<Summary> {
+    if !instructions.is_available() {
+        let needs = "a processor that has them".into();
+        return Err(Error::Unsupported { variant: format!("the instructions {instructions:?}"), needs });
+    }
+    let definition = loss.definition();
+    if let Some(losses) = &losses {
+        check_length("losses", losses.len(), definition.unit.count(&batch.layout))?;
+    }
+    if let Some(details) = &details {
+        let expected = if takes_classes(loss) { batch.layout.rows().into() } else { 0 };
+        check_length("details", details.len(), expected)?;
+    }
+    let job = Job {
+        instructions,
+        definition,
+        tensor: tensor(&batch.layout),
+        targets: batch.targets,
+        class_weights: batch.class_weights,
+        pos_weights: batch.pos_weights,
+        row_weights: batch.row_weights,
+        losses,
+        details,
+    };
+    let outcome = loss.run(job)?;
+    Ok(outcome.summary(&definition, batch.layout.rows()))
+}
+
+/// Whether the loss is one of rows against class indices, which alone have details.
+fn takes_classes(loss: &(impl CpuLoss + ?Sized)) -> bool {
+    loss.definition().targets == crate::TargetKind::Classes
+}
+
+fn rows(batch: &Batch<'_>) -> usize {
+    batch.layout.rows() as usize
+}
+
+fn check_length(name: &'static str, got: usize, expected: u64) -> Result<()> {
+    if got as u64 == expected { Ok(()) } else { Err(Error::LengthMismatch { name, expected, got: got as u64 }) }
 }

@@ -29,7 +29,7 @@ pub use device::{AdapterChoice, Gpu, adapters, instance, required_features, requ
 pub use evaluator::Evaluator;
 pub use kernel::Kernel;
 pub use passes::{Gather, Softmax, Sum};
-pub use plan::{Footprint, Plan, Tuning, plan};
+pub use plan::{Footprint, Plan, Team, Tuning, plan};
 pub use program::GpuLoss;
 pub use shader::{Elements, LossFragment, Place, Reduce, RowSchedule, Shader, Storage};
 pub(crate) use switch::{Switch, Switches};

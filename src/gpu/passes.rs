@@ -103,7 +103,7 @@ impl Softmax {
                     (shader::LOGITS, logits.binding),
                     (shader::GRADIENT, output.part(window, alignment).binding),
                 ],
-                workgroups: window.count.div_ceil(plan.group_rows),
+                workgroups: plan.workgroups(&layout, window),
             });
         }
         recorder.record(&self.context, encoder)

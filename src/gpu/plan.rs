@@ -12,6 +12,8 @@ pub struct Tuning {
     pub lanes: Option<u32>,
     /// How lanes combine.
     pub reduce: Option<Reduce>,
+    /// Who owns a row where the class axis is last.
+    pub team: Option<Team>,
     /// float16 logits native (`true`) or two to a word.
     pub native_f16: Option<bool>,
     /// Largest storage binding in bytes, below the device's own limit: makes windows small.
@@ -24,8 +26,15 @@ pub struct Tuning {
 
 impl Tuning {
     /// Nothing is forced.
-    pub const PLANNED: Self =
-        Self { lanes: None, reduce: None, native_f16: None, max_binding: None, max_workgroups: None, checked: false };
+    pub const PLANNED: Self = Self {
+        lanes: None,
+        reduce: None,
+        team: None,
+        native_f16: None,
+        max_binding: None,
+        max_workgroups: None,
+        checked: false,
+    };
 
     /// Largest storage binding in bytes.
     pub(crate) fn max_binding(&self, caps: &Caps) -> u64 {
@@ -46,6 +55,15 @@ impl Tuning {
     }
 }
 
+/// A team of lanes that owns rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Team {
+    /// A workgroup: long rows.
+    Workgroup,
+    /// A lane by itself: many short rows.
+    Lane,
+}
+
 /// How a batch is computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -64,6 +82,19 @@ pub struct Plan {
     pub windows: Vec<Window>,
     /// The last rows, if they do not fill a group or end in the middle of a chunk; the last block, if it does.
     pub tail: Option<Window>,
+}
+
+impl Plan {
+    /// Workgroups over a window of rows or samples.
+    pub(crate) fn workgroups(&self, layout: &Layout, window: Window) -> u32 {
+        match self.schedule {
+            RowSchedule::Workgroup(_) => window.count.div_ceil(self.group_rows),
+            RowSchedule::Lane => window.count.div_ceil(self.group_rows).div_ceil(self.lanes),
+            RowSchedule::Planes => (window.count * layout.inner().div_ceil(CHUNK)).div_ceil(self.lanes),
+            // Windows of blocks.
+            RowSchedule::Blocks { .. } => window.count,
+        }
+    }
 }
 
 /// Bytes that the tensors of a batch have for a row or a logit.
@@ -123,7 +154,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     let cut = |count, steps: &[u32]| window::cut(count, steps, sample_bytes, max_binding, caps.alignment());
     if layout.inner() > 1 {
         return Ok(Plan {
-            schedule: RowSchedule::Lanes,
+            schedule: RowSchedule::Planes,
             lanes: lanes(LANES_OF_ROWS, caps, tuning)?,
             reduce,
             group_rows: 1,
@@ -141,8 +172,12 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
     let whole = layout.outer() - tail_rows;
     let tail = cut(tail_rows, &[tail_rows])?;
+    let (schedule, planned) = match tuning.team.unwrap_or_else(|| team(&layout, caps)) {
+        Team::Workgroup => (RowSchedule::Workgroup(reduce), planned),
+        Team::Lane => (RowSchedule::Lane, LANES_OF_ROWS),
+    };
     Ok(Plan {
-        schedule: RowSchedule::Workgroup(reduce),
+        schedule,
         lanes: lanes(planned, caps, tuning)?,
         reduce,
         group_rows,
@@ -202,7 +237,7 @@ pub(crate) fn plan_regions(
     let fitting = QUADS_OF_LANE * lanes / layout.inner().div_ceil(CHUNK).max(1);
     let section = if samples_together { fitting.max(1) } else { 1 };
     Ok(Plan {
-        schedule: RowSchedule::Lanes,
+        schedule: RowSchedule::Planes,
         lanes,
         reduce: reduce(caps, tuning)?,
         group_rows: section,
@@ -211,6 +246,14 @@ pub(crate) fn plan_regions(
         windows: window::cut(layout.outer(), &[section, 1], sample_bytes, tuning.max_binding(caps), caps.alignment())?,
         tail: None,
     })
+}
+
+/// A lane by itself reads as far apart from its neighbours as rows are long: good where a cache line holds a row or two. On a
+/// software adapter lanes are parts of a vector and memory is far from all of them, so rows may be as long as they like, if
+/// there are enough for every thread.
+fn team(layout: &Layout, caps: &Caps) -> Team {
+    let lane = if caps.software { layout.outer() >= 512 } else { layout.classes() <= 32 && layout.outer() >= 4096 };
+    if lane { Team::Lane } else { Team::Workgroup }
 }
 
 fn lanes(planned: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {

@@ -62,14 +62,14 @@ pub(crate) fn push_rounds<'a>(recorder: &mut Recorder<'a>, elements: Elements, p
 
 /// Whether two lanes may write to one word.
 pub(crate) fn has_rounds(elements: Elements, plan: &Plan) -> bool {
-    plan.schedule == RowSchedule::Lanes
+    plan.schedule == RowSchedule::Planes
         && !plan.aligned
         && matches!(elements.place, Place::Separate | Place::InPlace)
         && elements.storage != Storage::F32
 }
 
 fn pipeline(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> Arc<Pipeline> {
-    let words = tail || (plan.schedule == RowSchedule::Lanes && !plan.aligned);
+    let words = tail || (plan.schedule == RowSchedule::Planes && !plan.aligned);
     let elements = Elements { words, ..kernel.elements() };
     let program = kernel.program();
     let shader = Shader::Rows { fragment: program.fragment, elements, schedule: plan.schedule };
@@ -121,11 +121,7 @@ impl<'a> Call<'_, 'a> {
             (shader::STATUS, whole(&scratch.status)),
         ];
         bindings.extend(gradient.map(|g| (shader::GRADIENT, g.binding)));
-        let workgroups = if plan.schedule == RowSchedule::Lanes {
-            (window.count * layout.inner().div_ceil(4)).div_ceil(plan.lanes)
-        } else {
-            rows.div_ceil(plan.group_rows)
-        };
+        let workgroups = plan.workgroups(layout, window);
         Step { pipeline: pipeline(kernel, plan, tail, element_part.is_some()), params, bindings, workgroups }
     }
 }

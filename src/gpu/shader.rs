@@ -147,7 +147,8 @@ impl Family {
     fn schedules(self) -> &'static [RowSchedule] {
         match self {
             Self::Labelled | Self::Dense | Self::Plain => &[
-                RowSchedule::Lanes,
+                RowSchedule::Lane,
+                RowSchedule::Planes,
                 RowSchedule::Workgroup(Reduce::Workgroup),
                 RowSchedule::Workgroup(Reduce::Subgroup),
             ],
@@ -195,8 +196,10 @@ pub enum Reduce {
 pub enum RowSchedule {
     /// A workgroup; the class axis is last.
     Workgroup(Reduce),
+    /// A lane; the class axis is last.
+    Lane,
     /// A lane, four neighbouring positions at once; the class axis is not last.
-    Lanes,
+    Planes,
     /// Nobody: a workgroup owns a block of logits, whatever their rows.
     ///
     /// Lanes combine once a block and always through workgroup memory: subgroups would gain nothing, and sum in another order.
@@ -480,7 +483,8 @@ impl Shader {
             Self::Rows { fragment, elements, schedule } => {
                 let schedule = match schedule {
                     RowSchedule::Workgroup(reduce) => reduce_name(reduce),
-                    RowSchedule::Lanes => "lanes",
+                    RowSchedule::Lane => "lane",
+                    RowSchedule::Planes => "planes",
                     RowSchedule::Blocks { entries: false } => "chunks",
                     RowSchedule::Blocks { entries: true } => "entries",
                 };
@@ -505,8 +509,8 @@ impl Shader {
         match self {
             Self::Rows { fragment, schedule, .. } => {
                 let own: &[Switch] = match schedule {
-                    RowSchedule::Workgroup(_) => &[Switch::Edges],
-                    RowSchedule::Lanes => &[Switch::Aligned, Switch::Rounds],
+                    RowSchedule::Workgroup(_) | RowSchedule::Lane => &[Switch::Edges],
+                    RowSchedule::Planes => &[Switch::Aligned, Switch::Rounds],
                     RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
                 };
                 [own, fragment.switches()].concat()
@@ -546,7 +550,7 @@ impl Shader {
                 parts.extend(elements.fragments());
                 parts.extend(match schedule {
                     RowSchedule::Workgroup(reduce) => vec![reduce_fragment(reduce), MATH, SOFTCAP],
-                    RowSchedule::Lanes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
+                    RowSchedule::Lane | RowSchedule::Planes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
                     RowSchedule::Blocks { entries: false } => {
                         vec![reduce_fragment(Reduce::Workgroup), MATH, fragment!("element/chunks.wgsl")]
                     }
@@ -556,13 +560,12 @@ impl Shader {
                 });
                 parts.extend(fragment.family().parts());
                 parts.extend(fragment.parts());
-                if schedule == RowSchedule::Lanes {
-                    parts.push(QUADS);
-                }
-                parts.push(match schedule {
-                    RowSchedule::Workgroup(_) => fragment!("schedule/workgroup_row.wgsl"),
-                    RowSchedule::Lanes => fragment!("schedule/lane_rows.wgsl"),
-                    RowSchedule::Blocks { .. } => fragment!("schedule/elements.wgsl"),
+                const ROWS: Fragment = fragment!("schedule/rows.wgsl");
+                parts.extend(match schedule {
+                    RowSchedule::Workgroup(_) => vec![fragment!("schedule/team_workgroup.wgsl"), ROWS],
+                    RowSchedule::Lane => vec![fragment!("schedule/team_lane.wgsl"), ROWS],
+                    RowSchedule::Planes => vec![QUADS, fragment!("schedule/planes.wgsl")],
+                    RowSchedule::Blocks { .. } => vec![fragment!("schedule/elements.wgsl")],
                 });
             }
             Self::RegionSums { elements, reduce } => {

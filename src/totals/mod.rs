@@ -19,7 +19,11 @@ use crate::{ABSENT, Error, Evaluation, Reduction, Result};
 /// A NaN in `loss_sum`, which a row that is not finite leaves there, is NaN for every reduction.
 #[must_use]
 pub fn reduced_loss(reduction: Reduction, loss_sum: f64, weight_sum: f64) -> f64 {
-    let denominator = denominator(reduction, weight_sum);
+    over(reduction, loss_sum, denominator(reduction, weight_sum))
+}
+
+/// The reduced loss, given what the reduction divides by.
+pub(crate) fn over(reduction: Reduction, loss_sum: f64, denominator: f64) -> f64 {
     match reduction {
         _ if denominator != 0.0 || loss_sum.is_nan() => loss_sum / denominator,
         Reduction::MeanOrZero => 0.0,

@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use half::{bf16, f16};
-use logloss::gpu::GpuLoss;
-use logloss::reference::ReferenceLoss;
-use logloss::{Batch, CrossEntropy, Layout, Logits, Nll, Reduction, Regions, Shape, Targets, Unit};
+use logloss::{AnyLoss, Batch, CrossEntropy, Layout, Logits, Nll, Reduction, Regions, Shape, Targets, Unit};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -14,11 +12,7 @@ use serde_json::Value;
 use super::golden_loss::{Options, Rounding};
 
 /// What the suites ask of a case's loss.
-pub type AnyGoldenLoss = Box<dyn Tested>;
-
-/// An engine under test and the oracle.
-pub trait Tested: GpuLoss + ReferenceLoss {}
-impl<L: GpuLoss + ReferenceLoss> Tested for L {}
+pub type AnyGoldenLoss = Box<dyn AnyLoss>;
 
 /// The loss of a case with its options, as this library names them: by its type where engines are still chosen by type.
 #[derive(Debug)]
@@ -29,7 +23,7 @@ pub enum GoldenLoss {
 }
 
 impl GoldenLoss {
-    pub fn any(&self) -> &dyn Tested {
+    pub fn any(&self) -> &dyn AnyLoss {
         match self {
             Self::CrossEntropy(loss) => loss,
             Self::Nll(loss) => loss,

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod every_loss;
 mod golden;
 mod random;
 mod reference;
@@ -13,6 +14,11 @@ use logloss::{Batch, CrossEntropy, Evaluation, Gradient, Nll, Reduction, Request
 
 /// Everything that can be asked for.
 const ALL: Request = Request { gradient: Gradient::Separate, details: true, ..Request::FORWARD };
+
+/// The sets of instructions that this processor has.
+fn instructions() -> impl Iterator<Item = cpu::Instructions> {
+    cpu::Instructions::ALL.into_iter().filter(|set| set.is_available())
+}
 
 /// A loss of either kind, so that one test serves both.
 #[derive(Debug, Clone)]

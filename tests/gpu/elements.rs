@@ -5,17 +5,17 @@ use half::{bf16, f16};
 use logloss::gpu::{Evaluator, Inputs, Outputs, Tuning};
 use logloss::reference;
 use logloss::{
-    ABSENT, Batch, Bce, BceWithLogits, DType, Error, Evaluation, Gradient, Hinge, Layout, Logits, Mse, Reduction,
-    Request, Result, Shape, SigmoidFocal, SquaredHinge, Summary, Targets,
+    ABSENT, AnyLoss, Batch, Bce, BceWithLogits, DType, Error, Evaluation, Gradient, Hinge, Layout, Logits, Mse,
+    Reduction, Request, Result, Shape, SigmoidFocal, SquaredHinge, Summary, Targets,
 };
 
 use crate::buffers::{self, Guarded, Place};
 use crate::case::{bits, close};
 use crate::common::assert_close;
 use crate::common::random::Random;
-use crate::rows::{GRADIENTS, Stored, Tested, half_step};
+use crate::rows::{GRADIENTS, Stored, half_step};
 
-fn losses(reduction: Reduction) -> Vec<Box<dyn Tested>> {
+fn losses(reduction: Reduction) -> Vec<Box<dyn AnyLoss>> {
     let focal = |gamma, alpha| SigmoidFocal { reduction, gamma, alpha };
     vec![
         Box::new(Mse { reduction }),
@@ -43,7 +43,7 @@ struct Tensors {
 
 impl Tensors {
     /// Values of all sizes in the loss's domain; weights in [0.5, 2).
-    fn new(loss: &dyn Tested, layout: Layout, weights: bool) -> Self {
+    fn new(loss: &dyn AnyLoss, layout: Layout, weights: bool) -> Self {
         let mut random = Random(layout.span() << 20 | u64::from(layout.classes()));
         let name = loss.definition().name;
         let mut logits = vec![f32::NAN; layout.span() as usize];
@@ -88,7 +88,7 @@ impl Tensors {
     }
 }
 
-fn run(loss: &dyn Tested, batch: &Batch<'_>, gradient: Gradient, tuning: Tuning) -> Result<Evaluation> {
+fn run(loss: &dyn AnyLoss, batch: &Batch<'_>, gradient: Gradient, tuning: Tuning) -> Result<Evaluation> {
     let request = Request { dtype: batch.logits.dtype(), gradient, ..Request::FORWARD };
     let got = Evaluator::with_tuning(crate::gpu(), loss, request, tuning)?.evaluate(batch);
     crate::gpu().check().expect("no error that wgpu reported");
@@ -97,7 +97,7 @@ fn run(loss: &dyn Tested, batch: &Batch<'_>, gradient: Gradient, tuning: Tuning)
 
 /// Returns the largest error in units of the tolerance.
 #[track_caller]
-fn check(loss: &dyn Tested, tensors: &Tensors, dtype: DType, gradient: Gradient, tuning: Tuning) -> f64 {
+fn check(loss: &dyn AnyLoss, tensors: &Tensors, dtype: DType, gradient: Gradient, tuning: Tuning) -> f64 {
     let stored = Stored::new(dtype, &tensors.logits);
     let batch = tensors.batch(stored.logits());
     let want = reference::evaluate(loss, &batch).expect("a batch that the reference takes");
@@ -334,7 +334,7 @@ fn extremes() {
 fn a_confident_element_keeps_its_digits() {
     for (loss, logits, targets) in [
         (
-            &BceWithLogits { reduction: Reduction::None } as &dyn Tested,
+            &BceWithLogits { reduction: Reduction::None } as &dyn AnyLoss,
             [20.0, -20.0, 60.0, -80.0],
             [1.0, 0.0, 1.0, 0.0],
         ),
@@ -393,7 +393,7 @@ fn nan_logits() {
 #[test]
 fn bad_values() {
     let labels: &[f32] = &[0.0, 2.0, f32::NAN, -1.5];
-    let cases: [(&dyn Tested, &str, &[f32]); 5] = [
+    let cases: [(&dyn AnyLoss, &str, &[f32]); 5] = [
         (&Bce::default(), "input", &[1.5, -0.1, f32::NAN, f32::INFINITY]),
         (&Bce::default(), "target", &[-1.0, 1.000_000_1, f32::NAN, -1e-40]),
         (&SigmoidFocal::default(), "target", &[-1.0, 1.1, 2.0, -1e-30]),
@@ -432,7 +432,7 @@ fn bad_values() {
 }
 
 /// Records a kernel into buffers with guard bytes around every tensor; without `losses`, it is not asked for them.
-fn recorded(loss: &dyn Tested, tensors: &Tensors, dtype: DType, gradient: Gradient, losses: bool) -> Evaluation {
+fn recorded(loss: &dyn AnyLoss, tensors: &Tensors, dtype: DType, gradient: Gradient, losses: bool) -> Evaluation {
     let gpu = crate::gpu();
     let place = Place { offset: 256, behind: 64 };
     let stored = Stored::new(dtype, &tensors.logits);

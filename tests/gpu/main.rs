@@ -9,6 +9,7 @@ mod elements;
 mod golden;
 mod gradient;
 mod interface;
+mod kinship;
 mod odd_values;
 mod passes;
 mod refusals;

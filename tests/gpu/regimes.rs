@@ -1,7 +1,7 @@
 //! Shapes on both sides of every boundary that the schedule has: chunks, groups, lanes, blocks, strips, dispatch dimensions
 //! and binding limits.
 
-use logloss::gpu::Tuning;
+use logloss::gpu::{Team, Tuning};
 use logloss::{CrossEntropy, Nll, Reduction, Shape};
 
 use crate::case::{
@@ -9,10 +9,12 @@ use crate::case::{
 };
 
 const PLANNED: Tuning = Tuning::PLANNED;
+const LANE: Tuning = Tuning { team: Some(Team::Lane), ..PLANNED };
 
 fn forced(lanes: u32) -> Vec<Tuning> {
     let forced = |reduce| Tuning { lanes: Some(lanes), reduce: Some(reduce), ..PLANNED };
-    reductions().into_iter().map(forced).collect()
+    let lane = Tuning { lanes: Some(lanes), team: Some(Team::Lane), ..PLANNED };
+    reductions().into_iter().map(forced).chain([lane]).collect()
 }
 
 fn nll() -> Loss {
@@ -23,12 +25,12 @@ fn nll() -> Loss {
 fn few_classes_and_few_rows() {
     for classes in 1..=20 {
         for rows in 0..=6 {
-            Case::random(plain(), rows, classes).check(&[FORWARD, SEPARATE, IN_PLACE], &[PLANNED]);
+            Case::random(plain(), rows, classes).check(&[FORWARD, SEPARATE, IN_PLACE], &[PLANNED, LANE]);
         }
         let everything = [SEPARATE_WITH_DETAILS, IN_PLACE_WITH_DETAILS];
-        Case::random(plain(), 11, classes).with_everything().check(&everything, &[PLANNED]);
-        Case::random(nll(), 11, classes).check(&[FORWARD, SEPARATE, IN_PLACE], &[PLANNED]);
-        Case::random(nll(), 11, classes).with_everything().check(&everything, &[PLANNED]);
+        Case::random(plain(), 11, classes).with_everything().check(&everything, &[PLANNED, LANE]);
+        Case::random(nll(), 11, classes).check(&[FORWARD, SEPARATE, IN_PLACE], &[PLANNED, LANE]);
+        Case::random(nll(), 11, classes).with_everything().check(&everything, &[PLANNED, LANE]);
     }
 }
 

@@ -1,10 +1,10 @@
 //! Every loss of rows: element types, layouts, places of the gradient and options, against float64 truth of the same values.
 
 use half::{bf16, f16};
-use logloss::gpu::{Evaluator, GpuLoss, Tuning};
-use logloss::reference::{self, ReferenceLoss};
+use logloss::gpu::{Evaluator, Team, Tuning};
+use logloss::reference;
 use logloss::{
-    ABSENT, Batch, CrossEntropy, DType, Divergence, Focal, Gradient, KlDiv, Layout, LogitDivergence, Logits,
+    ABSENT, AnyLoss, Batch, CrossEntropy, DType, Divergence, Focal, Gradient, KlDiv, Layout, LogitDivergence, Logits,
     MultiMargin, Nll, Reduction, Request, Shape, SoftCrossEntropy, TargetKind, Targets,
 };
 
@@ -12,12 +12,8 @@ use crate::case::close;
 use crate::common::assert_close;
 use crate::common::random::Random;
 
-/// What the engine under test and the oracle have.
-pub trait Tested: GpuLoss + ReferenceLoss {}
-impl<L: GpuLoss + ReferenceLoss> Tested for L {}
-
 /// Every loss of rows, with options that have all of its terms.
-fn losses() -> Vec<Box<dyn Tested>> {
+fn losses() -> Vec<Box<dyn AnyLoss>> {
     let reduction = Reduction::Sum;
     let divergence = |divergence| LogitDivergence { reduction, divergence, temperature: 2.0, ..Default::default() };
     vec![
@@ -93,7 +89,7 @@ struct Tensors {
 }
 
 impl Tensors {
-    fn new(loss: &dyn Tested, layout: Layout) -> Self {
+    fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
         let mut random = Random(layout.span() << 20 | u64::from(layout.classes()));
         let Shape { rows, classes } = layout.shape();
         let mut logits = vec![f32::NAN; layout.span() as usize];
@@ -123,7 +119,7 @@ impl Tensors {
         Self { layout, logits, classes, dense, class_weights, row_weights }
     }
 
-    fn batch<'a>(&'a self, loss: &dyn Tested, logits: Logits<'a>) -> Batch<'a> {
+    fn batch<'a>(&'a self, loss: &dyn AnyLoss, logits: Logits<'a>) -> Batch<'a> {
         let definition = loss.definition();
         let targets = match definition.targets {
             TargetKind::Classes => Targets::Classes(&self.classes),
@@ -152,7 +148,7 @@ pub fn half_step(dtype: DType, gradient: Gradient, want: f64) -> f64 {
 const GRADIENT_ABSOLUTE: f64 = 1e-7 * 4.0 / 0.7;
 
 #[track_caller]
-fn check(loss: &dyn Tested, layout: Layout, dtype: DType, gradient: Gradient, tuning: Tuning) {
+fn check(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradient, tuning: Tuning) {
     let tensors = Tensors::new(loss, layout);
     let stored = Stored::new(dtype, &tensors.logits);
     let batch = tensors.batch(loss, stored.logits());
@@ -204,6 +200,10 @@ fn every_loss_in_every_layout() {
         for layout in layouts() {
             for gradient in [Gradient::No, Gradient::Separate, Gradient::InPlace] {
                 check(loss.as_ref(), layout, DType::F32, gradient, Tuning::PLANNED);
+            }
+            if layout.inner() == 1 {
+                let lane = Tuning { team: Some(Team::Lane), ..Tuning::PLANNED };
+                check(loss.as_ref(), layout, DType::F32, Gradient::Separate, lane);
             }
         }
     }

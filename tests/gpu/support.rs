@@ -6,17 +6,16 @@ use half::{bf16, f16};
 use logloss::gpu::GpuLoss;
 use logloss::reference;
 use logloss::{
-    Batch, Bce, BceWithLogits, CrossEntropy, DType, Dice, DiceCrossEntropy, DiceFocal, Error, Focal, GeneralizedDice,
-    Gradient, Hinge, KlDiv, Layout, LogitDivergence, Logits, Mse, MultiMargin, Nll, Request, Shape, SigmoidFocal,
-    SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky, Unit,
+    AnyLoss, Batch, Bce, BceWithLogits, CrossEntropy, DType, Dice, DiceCrossEntropy, DiceFocal, Error, Focal,
+    GeneralizedDice, Gradient, Hinge, KlDiv, Layout, LogitDivergence, Logits, Mse, MultiMargin, Nll, Request, Shape,
+    SigmoidFocal, SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky, Unit,
 };
 
 use crate::common::assert_close;
-use crate::common::golden::Tested;
 use crate::common::random::Random;
 
 /// Every loss, with its own defaults.
-fn losses() -> Vec<Box<dyn Tested>> {
+fn losses() -> Vec<Box<dyn AnyLoss>> {
     vec![
         Box::new(CrossEntropy::default()),
         Box::new(SoftCrossEntropy::default()),
@@ -57,7 +56,7 @@ struct Example {
 }
 
 impl Example {
-    fn new(loss: &dyn Tested, layout: Layout) -> Self {
+    fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
         let mut random = Random(layout.span());
         let name = loss.definition().name;
         let mut number = |low, high| (0..layout.span()).map(|_| random.uniform(low, high)).collect::<Vec<f32>>();
@@ -69,7 +68,7 @@ impl Example {
         Self { layout, logits, classes, dense }
     }
 
-    fn batch<'a>(&'a self, loss: &dyn Tested, logits: Logits<'a>) -> Batch<'a> {
+    fn batch<'a>(&'a self, loss: &dyn AnyLoss, logits: Logits<'a>) -> Batch<'a> {
         let targets = match loss.definition().targets {
             TargetKind::Dense => Targets::Dense(&self.dense),
             TargetKind::Classes | TargetKind::Either => Targets::Classes(&self.classes),
@@ -79,7 +78,7 @@ impl Example {
 }
 
 /// Whether the combination is there; a wrong number fails the test.
-fn supports(loss: &dyn Tested, layout: Layout, dtype: DType, gradient: Gradient) -> bool {
+fn supports(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradient) -> bool {
     let example = Example::new(loss, layout);
     let half: Vec<_> = example.logits.iter().map(|&x| f16::from_f32(x)).collect();
     let brain: Vec<_> = example.logits.iter().map(|&x| bf16::from_f32(x)).collect();

@@ -30,6 +30,8 @@ fn every_variant_compiles() {
         |elements: Elements| elements.storage == Storage::F32 && !elements.words && elements.place != Place::InPlace;
     let wanted = |shader| match shader {
         Shader::Rows { fragment, elements, .. } => fragment == LossFragment::CrossEntropy || plain(elements),
+        // Where an element lies is no other question to a loss of regions.
+        Shader::RegionSums { elements, .. } | Shader::RegionGradient { elements } => plain(elements),
         _ => true,
     };
     let count = crate::gpu().compile_all(8, false, wanted).unwrap_or_else(|e| panic!("{e}"));

@@ -78,11 +78,11 @@ impl Engine {
             Self::Gpu(gpu) => {
                 // Over the logits, to save a buffer of the device.
                 let request = request(Gradient::InPlace);
-                let loss = loss.reduced(single_precision(goal.reduce)?)?;
+                let loss = loss.reduced(single_precision(goal.reduce)?);
                 Session::Gpu(Box::new(Evaluator::new(gpu, loss.as_ref(), request)?))
             }
             Self::Cpu => Session::Cpu {
-                loss: loss.reduced(single_precision(goal.reduce)?)?,
+                loss: loss.reduced(single_precision(goal.reduce)?),
                 request: request(Gradient::Separate),
             },
             Self::Reference => {
@@ -91,7 +91,7 @@ impl Engine {
                     Reduce::Over(denominator) => (Reduction::Sum, denominator),
                     Reduce::Itself(reduction) => (reduction, 1.0),
                 };
-                Session::Reference { loss: loss.reduced(reduction)?, denominator, gradient: goal.gradient }
+                Session::Reference { loss: loss.reduced(reduction), denominator, gradient: goal.gradient }
             }
         })
     }

@@ -2,11 +2,10 @@
 
 use logloss::{
     AnyLoss, Bce, BceWithLogits, CrossEntropy, Dice, DiceCrossEntropy, DiceFocal, Focal, GeneralizedDice, Hinge, KlDiv,
-    LogitDivergence, Loss, Mse, MultiMargin, Nll, Reduction, SigmoidFocal, SoftCrossEntropy, SquaredHinge, Tversky,
+    LogitDivergence, Mse, MultiMargin, Nll, Reduction, SigmoidFocal, SoftCrossEntropy, SquaredHinge, Tversky,
 };
 
 use super::{LossName, LossOptions};
-use crate::failure::{Failure, Outcome};
 
 /// The loss of this name. Options that are absent have the library's defaults; options that the loss does not have are not
 /// looked at.
@@ -15,7 +14,7 @@ pub(super) fn build(
     given: &LossOptions,
     ignore_index: &[i32],
     reduction: Reduction,
-) -> Outcome<Box<dyn AnyLoss>> {
+) -> Box<dyn AnyLoss> {
     let ignore_index = ignore_index.to_vec();
     let softcap = given.softcap;
     let temperature = given.temperature.unwrap_or(1.0);
@@ -23,41 +22,41 @@ pub(super) fn build(
     let label_smoothing = given.label_smoothing.unwrap_or(0.0);
     match name {
         LossName::CrossEntropy => {
-            ready(CrossEntropy { reduction, ignore_index, label_smoothing, temperature, z_loss, softcap })
+            Box::new(CrossEntropy { reduction, ignore_index, label_smoothing, temperature, z_loss, softcap })
         }
         LossName::SoftCrossEntropy => {
-            pending(SoftCrossEntropy { reduction, label_smoothing, temperature, z_loss, softcap })
+            Box::new(SoftCrossEntropy { reduction, label_smoothing, temperature, z_loss, softcap })
         }
-        LossName::Nll => ready(Nll { reduction, ignore_index }),
+        LossName::Nll => Box::new(Nll { reduction, ignore_index }),
         LossName::Focal => {
             let gamma = given.gamma.unwrap_or(Focal::default().gamma);
-            pending(Focal { reduction, ignore_index, gamma, temperature, z_loss, softcap })
+            Box::new(Focal { reduction, ignore_index, gamma, temperature, z_loss, softcap })
         }
         LossName::MultiMargin => {
             let default = MultiMargin::default();
             let (margin, p) = (given.margin.unwrap_or(default.margin), given.p.unwrap_or(default.p));
-            pending(MultiMargin { reduction, ignore_index, margin, p })
+            Box::new(MultiMargin { reduction, ignore_index, margin, p })
         }
-        LossName::Bce => pending(Bce { reduction }),
-        LossName::BceWithLogits => pending(BceWithLogits { reduction }),
+        LossName::Bce => Box::new(Bce { reduction }),
+        LossName::BceWithLogits => Box::new(BceWithLogits { reduction }),
         LossName::SigmoidFocal => {
             let gamma = given.gamma.unwrap_or(SigmoidFocal::default().gamma);
-            pending(SigmoidFocal { reduction, gamma, alpha: given.alpha })
+            Box::new(SigmoidFocal { reduction, gamma, alpha: given.alpha })
         }
-        LossName::Mse => pending(Mse { reduction }),
-        LossName::Hinge => pending(Hinge { reduction, margin: given.margin.unwrap_or(Hinge::default().margin) }),
+        LossName::Mse => Box::new(Mse { reduction }),
+        LossName::Hinge => Box::new(Hinge { reduction, margin: given.margin.unwrap_or(Hinge::default().margin) }),
         LossName::SquaredHinge => {
-            pending(SquaredHinge { reduction, margin: given.margin.unwrap_or(SquaredHinge::default().margin) })
+            Box::new(SquaredHinge { reduction, margin: given.margin.unwrap_or(SquaredHinge::default().margin) })
         }
-        LossName::KlDiv => pending(KlDiv { reduction, log_target: given.log_target, temperature, z_loss, softcap }),
+        LossName::KlDiv => Box::new(KlDiv { reduction, log_target: given.log_target, temperature, z_loss, softcap }),
         LossName::LogitDivergence => {
             let divergence = given.divergence.map(Into::into).unwrap_or_default();
-            pending(LogitDivergence { reduction, divergence, temperature, z_loss, softcap })
+            Box::new(LogitDivergence { reduction, divergence, temperature, z_loss, softcap })
         }
-        LossName::Dice => pending(dice(given, ignore_index, reduction)),
+        LossName::Dice => Box::new(dice(given, ignore_index, reduction)),
         LossName::GeneralizedDice => {
             let default = GeneralizedDice::default();
-            pending(GeneralizedDice {
+            Box::new(GeneralizedDice {
                 reduction,
                 ignore_index,
                 activation: given.activation.map_or(default.activation, Into::into),
@@ -70,7 +69,7 @@ pub(super) fn build(
         }
         LossName::Tversky => {
             let default = Tversky::default();
-            pending(Tversky {
+            Box::new(Tversky {
                 reduction,
                 ignore_index,
                 activation: given.activation.map_or(default.activation, Into::into),
@@ -84,7 +83,7 @@ pub(super) fn build(
         }
         LossName::DiceCrossEntropy => {
             let default = DiceCrossEntropy::default();
-            pending(DiceCrossEntropy {
+            Box::new(DiceCrossEntropy {
                 dice: dice(given, ignore_index, reduction),
                 lambda_dice: given.lambda_dice.unwrap_or(default.lambda_dice),
                 lambda_cross_entropy: given.lambda_ce.unwrap_or(default.lambda_cross_entropy),
@@ -92,7 +91,7 @@ pub(super) fn build(
         }
         LossName::DiceFocal => {
             let default = DiceFocal::default();
-            pending(DiceFocal {
+            Box::new(DiceFocal {
                 dice: dice(given, ignore_index, reduction),
                 gamma: given.gamma.unwrap_or(default.gamma),
                 lambda_dice: given.lambda_dice.unwrap_or(default.lambda_dice),
@@ -100,15 +99,6 @@ pub(super) fn build(
             })
         }
     }
-}
-
-fn ready(loss: impl AnyLoss + 'static) -> Outcome<Box<dyn AnyLoss>> {
-    Ok(Box::new(loss))
-}
-
-/// Stands where a loss is not on every engine yet.
-fn pending(loss: impl Loss) -> Outcome<Box<dyn AnyLoss>> {
-    Err(Failure::Usage(format!("--loss {} is not available yet", loss.definition().name.replace('_', "-"))))
 }
 
 fn dice(given: &LossOptions, ignore_index: Vec<i32>, reduction: Reduction) -> Dice {

@@ -35,7 +35,7 @@ impl Loss {
     pub fn new(name: LossName, options: &LossOptions) -> Outcome<Self> {
         applicable::check(name, options)?;
         let ignore_index = options.ignore_index();
-        let loss = build::build(name, options, &ignore_index, Reduction::Sum)?;
+        let loss = build::build(name, options, &ignore_index, Reduction::Sum);
         loss.validate()?;
         let (targets, unit, mean) = {
             let definition = loss.definition();
@@ -45,7 +45,7 @@ impl Loss {
     }
 
     /// The library's loss with this reduction.
-    pub fn reduced(&self, reduction: Reduction) -> Outcome<Box<dyn AnyLoss>> {
+    pub fn reduced(&self, reduction: Reduction) -> Box<dyn AnyLoss> {
         build::build(self.name, &self.options, &self.ignore_index, reduction)
     }
 

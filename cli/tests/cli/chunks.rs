@@ -69,8 +69,6 @@ fn several_files_are_one_batch() {
     }
 }
 
-// Until every engine has every loss.
-#[cfg(any())]
 #[test]
 fn any_memory_gives_the_same_bits_of_every_kind_of_loss() {
     let files = Files::new();

@@ -11,21 +11,6 @@ use serde_json::Value;
 use crate::files::{Files, read_npy};
 use crate::run::{Run, number};
 
-/// Losses that some engine does not have yet.
-const PENDING: &[&str] = &[
-    "bce",
-    "bce-with-logits",
-    "dice",
-    "focal",
-    "hinge",
-    "kl-div",
-    "mse",
-    "multi-margin",
-    "sigmoid-focal",
-    "soft-cross-entropy",
-    "squared-hinge",
-];
-
 /// What a case asks for, and what PyTorch makes of it.
 struct Case {
     path: PathBuf,
@@ -48,7 +33,7 @@ fn cases() -> Vec<Case> {
     let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "safetensors")).collect();
     paths.sort();
     assert_eq!(paths.len(), 162, "the golden cases are there");
-    paths.into_iter().map(read).filter(|case| !PENDING.contains(&case.loss_name.as_str())).collect()
+    paths.into_iter().map(read).collect()
 }
 
 fn read(path: PathBuf) -> Case {

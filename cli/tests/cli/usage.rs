@@ -64,8 +64,6 @@ fn wrong_command_lines() {
     }
 }
 
-// Until every engine has every loss.
-#[cfg(any())]
 #[test]
 fn options_out_of_their_domain() {
     let files = Files::new();

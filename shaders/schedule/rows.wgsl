@@ -1,16 +1,15 @@
-// A workgroup owns a group of rows, class axis last, and takes them one after another: its lanes stride over a row's chunks.
+// A team of lanes owns a group of rows, class axis last, and takes them one after another: its lanes stride over a row's
+// chunks. A team is a workgroup, or a lane by itself where rows are short or there is no lane to wait for.
 //
 // Rows need not start on a chunk boundary, but groups do. A row's chunks are therefore of two kinds: interior ones, which
 // belong to the row alone, and edges, which it shares with a neighbour of the same group, or with the gap between rows.
-// Edges are read under a mask and written once, when the whole group is finished, so no two workgroups ever touch the same
-// chunk.
+// Edges are read under a mask and written once, when the whole group is finished, so no two teams ever touch the same chunk.
 //
-// Needs: place, reduce, math/softcap, and a loss or pass fragment: Row, row_begin, excluded_class, Partial, partial_*, ROW_PASSES,
-// row_continue, Record, row_finish, row_map, row_map_special, special_class, is_constant, constant, READS_ROW.
-// Provides: load_logit, and the entry points forward and forward_gradient.
+// Needs: place, reduce, schedule/team, math/softcap, and a loss or pass fragment: Row, row_begin, excluded_class, Partial,
+// partial_*, ROW_PASSES, row_continue, Record, row_finish, row_map, row_map_special, special_class, is_constant, constant,
+// READS_ROW. Provides: load_logit, and the entry points forward and forward_gradient.
 
 override EDGES: bool = true;  // false where every row starts and ends on a chunk boundary and the masks are dead weight
-const MAX_GROUP_ROWS = 4u;
 // Blocks of four chunks a lane sums before it starts afresh: bounds the length, and so the rounding error, of a running sum.
 const STRIP = 64u;
 
@@ -39,39 +38,44 @@ fn row_extent(row: u32) -> Extent {
 // Positions before the row wrap to large class numbers, like those behind it.
 fn classes_of(chunk: u32, e: Extent) -> vec4<u32> { return 4u * chunk + vec4(0u, 1u, 2u, 3u) - e.begin; }
 
-// An interior chunk, or -inf where there is none or where the target is: such a chunk is read by add_edge.
-fn load_interior(chunk: u32, last: u32, excluded: u32) -> vec4<f32> {
-    let x = capped(load_chunk(min(chunk, last - 1u)));
-    return select(vec4(params.minus_infinity), x, chunk < last && chunk != excluded);
+// An interior chunk, or -inf where the target is: such a chunk is read by add_side.
+fn load_interior(chunk: u32, excluded: u32) -> vec4<f32> {
+    return select(vec4(params.minus_infinity), capped(load_chunk(chunk)), chunk != excluded);
 }
 
+fn interior_classes(chunk: u32, e: Extent, excluded: u32) -> vec4<u32> {
+    return select(vec4(0xffffffffu), classes_of(chunk, e), chunk != excluded);
+}
+
+fn add_chunk(acc: Partial, chunk: u32, e: Extent, excluded: u32, row: Row) -> Partial {
+    let x = load_interior(chunk, excluded);
+    return partial_add(partial_raise(acc, largest(x)), x, interior_classes(chunk, e, excluded), row);
+}
+
+// Four chunks of a lane: one rise of the maximum for all of them.
 fn add_block(acc: Partial, chunk: u32, e: Extent, excluded: u32, row: Row) -> Partial {
-    let c = chunk + vec4(0u, 1u, 2u, 3u) * WORKGROUP_SIZE;
-    let x0 = load_interior(c.x, e.last, excluded);
-    let x1 = load_interior(c.y, e.last, excluded);
-    let x2 = load_interior(c.z, e.last, excluded);
-    let x3 = load_interior(c.w, e.last, excluded);
+    let c = chunk + vec4(0u, 1u, 2u, 3u) * TEAM;
+    let x0 = load_interior(c.x, excluded);
+    let x1 = load_interior(c.y, excluded);
+    let x2 = load_interior(c.z, excluded);
+    let x3 = load_interior(c.w, excluded);
     var r = partial_raise(acc, largest(max(max(x0, x1), max(x2, x3))));
-    r = partial_add(r, x0, block_classes(c.x, e, excluded), row);
-    r = partial_add(r, x1, block_classes(c.y, e, excluded), row);
-    r = partial_add(r, x2, block_classes(c.z, e, excluded), row);
-    return partial_add(r, x3, block_classes(c.w, e, excluded), row);
+    r = partial_add(r, x0, interior_classes(c.x, e, excluded), row);
+    r = partial_add(r, x1, interior_classes(c.y, e, excluded), row);
+    r = partial_add(r, x2, interior_classes(c.z, e, excluded), row);
+    return partial_add(r, x3, interior_classes(c.w, e, excluded), row);
 }
 
-fn block_classes(chunk: u32, e: Extent, excluded: u32) -> vec4<u32> {
-    return select(vec4(0xffffffffu), classes_of(chunk, e), chunk < e.last && chunk != excluded);
-}
-
-// The chunks that need a mask are the row's first and last, where it shares them, and the target's: one lane each.
-fn add_edge(acc: Partial, e: Extent, excluded: u32, excluded_class: u32, lane: u32, row: Row) -> Partial {
+// The chunks that need a mask: the target's, and the row's first and last where it shares them.
+fn add_side(acc: Partial, side: u32, e: Extent, excluded: u32, excluded_class: u32, row: Row) -> Partial {
     var chunk = excluded;
-    var mine = lane == 2u && excluded >= e.first && excluded < e.last;
+    var mine = side == 0u && excluded >= e.first && excluded < e.last;
     if EDGES {
-        if lane == 0u {
+        if side == 1u {
             chunk = e.begin / 4u;
             mine = e.begin % 4u != 0u;
         }
-        if lane == 1u {
+        if side == 2u {
             chunk = e.end / 4u;
             mine = e.end % 4u != 0u && (chunk != e.begin / 4u || e.begin % 4u == 0u);
         }
@@ -83,17 +87,22 @@ fn add_edge(acc: Partial, e: Extent, excluded: u32, excluded_class: u32, lane: u
     return partial_add(partial_raise(acc, largest(x)), x, select(vec4(0xffffffffu), class_id, keep), row);
 }
 
+override SIDES: u32 = select(1u, 3u, EDGES);
+
 // One reading of the row.
 fn read_pass(e: Extent, row: Row, lane: Lane) -> Partial {
     let class_id = excluded_class(row);
     // No class wraps to a chunk that is not in the row; the comparisons above then never hold.
     let excluded = select((e.begin + class_id) / 4u, 0xffffffffu, class_id >= params.classes);
-    var acc = add_edge(partial_identity(), e, excluded, class_id, lane.index, row);
-    let stride = 4u * WORKGROUP_SIZE;
+    var acc = partial_identity();
+    for (var side = lane.index; side < SIDES; side += TEAM) { acc = add_side(acc, side, e, excluded, class_id, row); }
+    let stride = 4u * TEAM;
     for (var strip = e.first + lane.index; strip < e.last; strip += STRIP * stride) {
         let end = min(e.last, strip + STRIP * stride);
         var sum = partial_identity();
-        for (var chunk = strip; chunk < end; chunk += stride) { sum = add_block(sum, chunk, e, excluded, row); }
+        var chunk = strip;
+        for (; chunk + 3u * TEAM < end; chunk += stride) { sum = add_block(sum, chunk, e, excluded, row); }
+        for (; chunk < end; chunk += TEAM) { sum = add_chunk(sum, chunk, e, excluded, row); }
         acc = partial_combine(acc, sum);
     }
     return acc;
@@ -115,22 +124,20 @@ fn write_interior(index: u32, record: Record, lane: Lane) {
     let special = (e.begin + class_id) / 4u;
     let has_special = class_id < params.classes && special >= e.first && special < e.last;
     let before = load_chunk(select(e.begin / 4u, special, has_special));
-    before_stores();
+    team_before_stores();
     let first = e.first + lane.index;
     if is_constant(record) {
-        for (var chunk = first; chunk < e.last; chunk += WORKGROUP_SIZE) { store_chunk(chunk, vec4(constant(record))); }
+        for (var chunk = first; chunk < e.last; chunk += TEAM) { store_chunk(chunk, vec4(constant(record))); }
         return;
     }
-    for (var chunk = first; chunk < e.last; chunk += WORKGROUP_SIZE) {
+    for (var chunk = first; chunk < e.last; chunk += TEAM) {
         let x = load_chunk(chunk);
         store_chunk(chunk, row_map(capped(x), classes_of(chunk, e), record) * cap_slope(x));
     }
-    if has_special && (special - e.first) % WORKGROUP_SIZE == lane.index {
+    if has_special && (special - e.first) % TEAM == lane.index {
         store_chunk(special, row_map_special(capped(before), classes_of(special, e), record) * cap_slope(before));
     }
 }
-
-var<workgroup> records: array<Record, MAX_GROUP_ROWS>;
 
 // The chunk that row `row` of the group shares at its front, or else at its back; once, by the first row that has a part in
 // it, where several have.
@@ -163,30 +170,28 @@ fn write_edge(group: u32, rows: u32, row: u32, front: bool) {
     store_masked(own, g, keep);
 }
 
-fn group_of(workgroup: vec3<u32>, grid: vec3<u32>) -> u32 {
-    return (workgroup.x + workgroup.y * grid.x) * params.group_rows;
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, lane: Lane) {
-    let first = group_of(workgroup, grid);
+    let me = team_lane(lane);
+    let first = team_of(workgroup.x + workgroup.y * grid.x, lane) * params.group_rows;
     let end = min(first + params.group_rows, params.rows);
-    for (var row = first; row < end; row++) { let record = read_row(row, lane); }
+    for (var row = first; row < end; row++) { let record = read_row(row, me); }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, lane: Lane) {
-    let first = group_of(workgroup, grid);
+    let me = team_lane(lane);
+    let first = team_of(workgroup.x + workgroup.y * grid.x, lane) * params.group_rows;
     let end = min(first + params.group_rows, params.rows);
     for (var row = first; row < end; row++) {
-        let record = read_row(row, lane);
-        if EDGES && lane.index == 0u { records[row - first] = record; }
-        write_interior(row, record, lane);
+        let record = read_row(row, me);
+        if EDGES && me.index == 0u { records[row - first] = record; }
+        write_interior(row, record, me);
     }
     if EDGES {
-        workgroupBarrier();
-        // At most four rows, with two edges each; none in a workgroup that fills up a two-dimensional grid.
+        team_sync();
+        // At most four rows, with two edges each; none in a team that only fills up the grid.
         let rows = max(end, first) - first;
-        for (var i = lane.index; i < 2u * rows; i += WORKGROUP_SIZE) { write_edge(first, rows, i / 2u, i % 2u == 0u); }
+        for (var i = me.index; i < 2u * rows; i += TEAM) { write_edge(first, rows, i / 2u, i % 2u == 0u); }
     }
 }

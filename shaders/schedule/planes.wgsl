@@ -1,7 +1,7 @@
 // A lane owns four neighbouring positions of a sample, each a row: for class axes that are not last. Nothing is transposed in
 // memory: four classes of four positions are turned in registers.
 //
-// Needs: place, reduce/lane, math/softcap, schedule/quads, and a loss or pass fragment, as schedule/workgroup_row.wgsl.
+// Needs: place, reduce/lane, math/softcap, schedule/quads, and a loss or pass fragment, as schedule/rows.wgsl.
 // Provides: load_logit, and the entry points forward and forward_gradient.
 
 // Blocks of four classes that are summed before a lane starts afresh: bounds the rounding error of a running sum.

@@ -1,0 +1,259 @@
+//! How near the CPU engine comes to the memory's speed.
+//!
+//! Rounds of a read-only sum, of a copy with streaming stores, and of every pass over the same arrays, in turn, so that a drifting
+//! machine moves all of them. Prints each pass's median time, and its GB/s as a share of the sum's (forward) or the copy's
+//! (gradient into a second buffer), as medians over the rounds of the share within a round:
+//!
+//! ```text
+//! RAYON_NUM_THREADS=2 cargo bench --bench cpu_roofline
+//! ```
+//!
+//! `LOGLOSS_ROUNDS` sets the number of rounds. Without `--bench` it runs once, on small shapes.
+
+use std::cell::RefCell;
+use std::hint::black_box;
+use std::time::Instant;
+
+use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
+use logloss::half::bf16;
+use logloss::{Batch, BceWithLogits, CrossEntropy, Logits, Shape};
+use rayon::prelude::*;
+
+/// Elements of a piece of the sum and the copy.
+const PIECE: usize = 1 << 16;
+
+/// A pass and the bytes that it cannot do without.
+struct Pass<'a> {
+    name: String,
+    bytes: f64,
+    /// Index of the pass that its speed is a share of.
+    yardstick: usize,
+    run: Box<dyn FnMut() + 'a>,
+}
+
+fn main() {
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let rounds = std::env::var("LOGLOSS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(15);
+    let rounds = if is_bench { rounds } else { 1 };
+    let shrink = |shape: Shape| if is_bench { shape } else { Shape::new(shape.rows.min(37), shape.classes.min(1003)) };
+    println!("{:?}, {} threads", Instructions::best(), rayon::current_num_threads());
+    println!("{:>16}  {:<28} {:>10} {:>8} {:>8}", "rows x classes", "pass", "median ms", "GB/s", "share");
+    for (rows, classes) in
+        [(65536, 1000), (8192, 32000), (4096, 50257), (2048, 128_256), (1024, 262_144), (16, 262_144), (1_000_000, 10)]
+    {
+        cross_entropy(shrink(Shape::new(rows, classes)), rounds);
+    }
+    bfloat16(shrink(Shape::new(8192, 32000)), rounds);
+    bce_with_logits(shrink(Shape::new(64_000, 1000)), rounds);
+}
+
+/// Logits of a few units, the same on every run.
+fn logits(n: usize) -> Vec<f32> {
+    let logit = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 * 12.0 - 6.0;
+    (0..n).into_par_iter().map(logit).collect()
+}
+
+fn targets(shape: Shape) -> Vec<i32> {
+    (0..shape.rows).map(|r| (r.wrapping_mul(40_503) % shape.classes) as i32).collect()
+}
+
+fn cross_entropy(shape: Shape, rounds: usize) {
+    let x = logits(shape.elements() as usize);
+    let (targets, loss) = (targets(shape), CrossEntropy::default());
+    let batch = Batch::new(shape, &x, &targets);
+    let bytes = 4.0 * x.len() as f64;
+    let shared = RefCell::new(vec![0.0; x.len()]);
+    let no_logits: [f32; 0] = [];
+    let passes = vec![
+        Pass { name: "read-only sum".into(), bytes, yardstick: 0, run: Box::new(|| sum(&x)) },
+        Pass {
+            name: "copy, streamed".into(),
+            bytes: 2.0 * bytes,
+            yardstick: 1,
+            run: Box::new(|| stream(&x, &mut shared.borrow_mut())),
+        },
+        Pass {
+            name: "forward".into(),
+            bytes,
+            yardstick: 0,
+            run: Box::new(|| {
+                black_box(cpu::evaluate_into(&loss, &batch, Outputs::default()).expect("a valid batch"));
+            }),
+        },
+        Pass {
+            name: "forward + gradient".into(),
+            bytes: 2.0 * bytes,
+            yardstick: 1,
+            run: Box::new(|| {
+                let mut gradient = shared.borrow_mut();
+                let outputs = Outputs { gradient: Some(LogitsMut::F32(&mut gradient)), ..Outputs::default() };
+                black_box(cpu::evaluate_into(&loss, &batch, outputs).expect("a valid batch"));
+            }),
+        },
+        Pass {
+            name: "forward + gradient in place".into(),
+            bytes: 2.0 * bytes,
+            yardstick: 1,
+            run: Box::new(|| {
+                let batch = Batch::new(shape, &no_logits, &targets);
+                let mut gradient = shared.borrow_mut();
+                let outputs = Outputs::default();
+                black_box(cpu::evaluate_in_place(&loss, &batch, &mut gradient[..], outputs).expect("a valid batch"));
+            }),
+        },
+    ];
+    measure(shape, rounds, passes);
+}
+
+fn bfloat16(shape: Shape, rounds: usize) {
+    let x: Vec<bf16> = logits(shape.elements() as usize).par_iter().map(|&x| bf16::from_f32(x)).collect();
+    let gradient = RefCell::new(vec![bf16::ZERO; x.len()]);
+    let (targets, loss) = (targets(shape), CrossEntropy::default());
+    let batch = Batch::new(shape, Logits::Bf16(&x), &targets);
+    let bytes = 2.0 * x.len() as f64;
+    let words: &[f32] = bytemuck::cast_slice(&x[..x.len() / 2 * 2]);
+    let passes = vec![
+        Pass { name: "read-only sum".into(), bytes, yardstick: 0, run: Box::new(|| sum(words)) },
+        Pass {
+            name: "copy, streamed".into(),
+            bytes: 2.0 * bytes,
+            yardstick: 1,
+            run: Box::new(|| {
+                let mut gradient = gradient.borrow_mut();
+                let n = gradient.len() / 2 * 2;
+                stream(words, bytemuck::cast_slice_mut(&mut gradient[..n]));
+            }),
+        },
+        Pass {
+            name: "bfloat16, forward".into(),
+            bytes,
+            yardstick: 0,
+            run: Box::new(|| {
+                black_box(cpu::evaluate_into(&loss, &batch, Outputs::default()).expect("a valid batch"));
+            }),
+        },
+        Pass {
+            name: "bfloat16, forward + gradient".into(),
+            bytes: 2.0 * bytes,
+            yardstick: 1,
+            run: Box::new(|| {
+                let mut gradient = gradient.borrow_mut();
+                let outputs = Outputs { gradient: Some(LogitsMut::Bf16(&mut gradient)), ..Outputs::default() };
+                black_box(cpu::evaluate_into(&loss, &batch, outputs).expect("a valid batch"));
+            }),
+        },
+    ];
+    measure(shape, rounds, passes);
+}
+
+fn bce_with_logits(shape: Shape, rounds: usize) {
+    let x = logits(shape.elements() as usize);
+    let t: Vec<f32> = x.par_iter().map(|&x| if x > 0.5 { 1.0 } else { 0.0 }).collect();
+    let loss = BceWithLogits::default();
+    let batch = Batch::new(shape, &x, &t);
+    let bytes = 8.0 * x.len() as f64;
+    let run = || {
+        sum(&x);
+        sum(&t);
+    };
+    let passes = vec![
+        Pass { name: "read-only sum of two arrays".into(), bytes, yardstick: 0, run: Box::new(run) },
+        Pass {
+            name: "bce_with_logits, forward".into(),
+            bytes,
+            yardstick: 0,
+            run: Box::new(|| {
+                black_box(cpu::evaluate_into(&loss, &batch, Outputs::default()).expect("a valid batch"));
+            }),
+        },
+    ];
+    measure(shape, rounds, passes);
+}
+
+/// Runs the passes in turn, once unmeasured and then `rounds` times, and prints the table.
+fn measure(shape: Shape, rounds: usize, mut passes: Vec<Pass<'_>>) {
+    // Short passes are repeated, so that each is measured over some milliseconds.
+    let repeats = if rounds == 1 { 1 } else { (2e8 / passes[0].bytes).ceil().max(1.0) as usize };
+    let mut times = vec![Vec::new(); passes.len()];
+    for round in 0..=rounds {
+        for (pass, times) in passes.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            (0..repeats).for_each(|_| (pass.run)());
+            if round > 0 {
+                times.push(start.elapsed().as_secs_f64() / repeats as f64);
+            }
+        }
+    }
+    for (pass, of_pass) in passes.iter().zip(&times) {
+        let yardstick = &passes[pass.yardstick];
+        let of_yardstick = times[pass.yardstick].iter();
+        let shares = of_pass.iter().zip(of_yardstick).map(|(t, y)| pass.bytes / t / (yardstick.bytes / y));
+        let time = median(of_pass.iter().copied());
+        println!(
+            "{:>16}  {:<28} {:>10.2} {:>8.2} {:>7.1}%",
+            format!("{} x {}", shape.rows, shape.classes),
+            pass.name,
+            1e3 * time,
+            1e-9 * pass.bytes / time,
+            100.0 * median(shares)
+        );
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Reads every element once, fetching ahead.
+fn sum(values: &[f32]) {
+    let of_piece = |piece: &[f32]| {
+        let mut lanes = [0.0_f32; 64];
+        let (chunks, rest) = piece.as_chunks::<64>();
+        for chunk in chunks {
+            prefetch(chunk);
+            lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
+        }
+        lanes.iter().chain(rest).sum::<f32>()
+    };
+    black_box(values.par_chunks(PIECE).map(of_piece).sum::<f32>());
+}
+
+/// The four lines that come 4 KiB later.
+fn prefetch(chunk: &[f32; 64]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..4 {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and cannot fault, whatever the address; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(chunk.as_ptr().wrapping_add(1024 + 16 * line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = chunk;
+}
+
+/// Copies with stores past the caches, where there are such.
+fn stream(from: &[f32], to: &mut [f32]) {
+    from.par_chunks(PIECE).zip(to.par_chunks_mut(PIECE)).for_each(|(from, to)| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+            let head = to.as_ptr().align_offset(64).min(to.len());
+            to[..head].copy_from_slice(&from[..head]);
+            let (from, to) = (from[head..].as_chunks::<64>(), to[head..].as_chunks_mut::<64>());
+            for (from, to) in from.0.iter().zip(to.0) {
+                prefetch(from);
+                let (from, to) = (from.as_ptr().cast::<__m128i>(), to.as_mut_ptr().cast::<__m128i>());
+                for i in 0..16 {
+                    // SAFETY: both are 256 bytes long, so 16 vectors; `to` is aligned to 64; SSE2 is part of x86-64.
+                    unsafe { _mm_stream_si128(to.add(i), _mm_loadu_si128(from.add(i))) };
+                }
+            }
+            to.1.copy_from_slice(from.1);
+            // SAFETY: a fence has no operands.
+            unsafe { _mm_sfence() };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        to.copy_from_slice(from);
+    });
+}

@@ -1,0 +1,249 @@
+//! Losses of every logit on its own.
+
+use super::simd::math::{Exp, weighted};
+use super::simd::memory::prefetch;
+use super::simd::{Kernel, Simd, SimdBase, load_part, splat};
+use super::survey::tree_sum;
+use super::tensor::Part;
+use super::{Job, Outcome};
+use crate::{Error, Layout, Result, Targets};
+
+/// Elements of a part: a power of two.
+const PART: usize = 1 << 16;
+
+/// Elements whose losses are added in float32 before they go on in float64.
+///
+/// In 4 lanes that is 128 terms a lane; a lane's rounding errors are of either sign, and a typical sum loses `sqrt(128) u / 2`.
+const BLOCK: usize = 512;
+
+/// A loss of a logit `x` and its target `t`.
+pub(super) trait ElementLoss: Sync {
+    /// The loss without weights and its derivative by `x`; `q` is the positive weight of the class.
+    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, x: S::f32s, t: S::f32s, q: S::f32s) -> (S::f32s, S::f32s);
+}
+
+/// Evaluates a loss of elements.
+pub(super) fn run(loss: &impl ElementLoss, mut job: Job<'_>) -> Result<Outcome> {
+    let survey = job.survey()?;
+    let layout = *job.tensor.layout();
+    let parts = (layout.elements() as usize).div_ceil(PART);
+    let outputs = super::job::cut(job.take_outputs().losses, PART, parts);
+    let scale = survey.gradient_scale as f32;
+    let totals = job.tensor.for_elements(PART, outputs, Scratch::default, |part, losses, scratch| {
+        job.instructions.run(PartKernel { loss, job: &job, scale, part, losses, scratch })
+    });
+    let mut rows: Vec<usize> = totals.iter().flat_map(|(_, rows)| rows).copied().collect();
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(Outcome {
+        survey,
+        loss: None,
+        loss_sum: tree_sum(totals.iter().map(|(sum, _)| *sum)),
+        non_finite: rows.len() as u32,
+        first_non_finite: rows.first().map(|&row| row as u32),
+    })
+}
+
+/// Memory of a thread.
+#[derive(Default)]
+struct Scratch {
+    x: Vec<f32>,
+    weights: Vec<f32>,
+    pos_weights: Vec<f32>,
+}
+
+struct PartKernel<'a, 'p, L> {
+    loss: &'a L,
+    job: &'a Job<'a>,
+    scale: f32,
+    part: &'a mut Part<'p>,
+    losses: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl<L: ElementLoss> Kernel for PartKernel<'_, '_, L> {
+    /// Sum of the losses, and the rows with a logit that is NaN.
+    type Output = (f64, Vec<usize>);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> (f64, Vec<usize>) {
+        let Self { loss, job, scale, part, losses, scratch } = self;
+        let Scratch { x: buffer, weights, pos_weights } = scratch;
+        let layout = *part.layout();
+        let targets = if let Targets::Dense(targets) = job.targets { targets } else { &[] };
+        let has_weights = job.class_weights.is_some() || job.row_weights.is_some();
+        let wants_gradient = job.tensor.has_gradient();
+        let exp = Exp::new(simd, 1.0);
+        let (one, scale) = (splat(simd, 1.0), splat(simd, scale));
+        let lanes = S::f32s::LEN;
+
+        let range = part.elements();
+        let mut sum = 0.0;
+        let mut non_finite = Vec::new();
+        let mut gradient = [0.0; BLOCK];
+        for first in range.clone().step_by(BLOCK) {
+            let n = BLOCK.min(range.end - first);
+            let block = first..first + n;
+            let t = &targets[block.clone()];
+            if has_weights {
+                fill(weights, block.clone(), &layout, job.class_weights, job.row_weights);
+            }
+            if job.pos_weights.is_some() {
+                fill(pos_weights, block.clone(), &layout, job.pos_weights, None);
+            }
+            let x = part.read(block.clone(), buffer);
+            let mut sums = [splat(simd, 0.0); 2];
+            macro_rules! step {
+                ($at:expr, $load:expr) => {{
+                    let at = $at;
+                    let q = if job.pos_weights.is_some() { $load(pos_weights, at, 1.0) } else { one };
+                    let (mut l, mut g) = loss.element(simd, exp, $load(x, at, 0.0), $load(t, at, 0.0), q);
+                    if has_weights {
+                        let w = $load(weights, at, 0.0);
+                        (l, g) = (weighted(simd, w, l), weighted(simd, w, g));
+                    }
+                    (l, g * scale)
+                }};
+            }
+            let whole = n / lanes * lanes;
+            for at in (0..whole).step_by(lanes) {
+                prefetch(x, 4 * (at + 2 * BLOCK));
+                prefetch(t, 4 * (at + 2 * BLOCK));
+                let (l, g) = step!(at, |values: &[f32], at, _| super::simd::load(simd, values, at));
+                sums[at / lanes % 2] += l;
+                if !losses.is_empty() {
+                    let at = first - range.start + at;
+                    l.store_slice(&mut losses[at..at + lanes]);
+                }
+                if wants_gradient {
+                    g.store_slice(&mut gradient[at..at + lanes]);
+                }
+            }
+            if whole < n {
+                let (mut l, g) = step!(whole, |values: &[f32], at, fill| load_part(simd, values, at, fill));
+                l.as_mut_slice()[n - whole..].fill(0.0);
+                sums[0] += l;
+                if !losses.is_empty() {
+                    super::simd::store_part::<S>(
+                        l,
+                        &mut losses[..first - range.start + n],
+                        first - range.start + whole,
+                    );
+                }
+                super::simd::store_part::<S>(g, &mut gradient[..n], whole);
+            }
+            let of_block = f64::from((sums[0] + sums[1]).reduce_sum());
+            if of_block.is_nan() {
+                let is_nan = |(_, x): &(usize, &f32)| x.is_nan();
+                non_finite
+                    .extend(x.iter().enumerate().filter(is_nan).map(|(i, _)| row_and_class(&layout, first + i).0));
+                non_finite.dedup();
+            }
+            sum += of_block;
+            if wants_gradient {
+                if job.is_gradient_zero(scale.as_slice()[0]) {
+                    gradient.fill(0.0);
+                }
+                part.write(first, &gradient[..n]);
+            }
+        }
+        (sum, non_finite)
+    }
+}
+
+impl Job<'_> {
+    /// A denominator of 0 makes the gradient 0 even where it is not finite.
+    const fn is_gradient_zero(&self, scale: f32) -> bool {
+        scale == 0.0
+    }
+}
+
+/// Row and class of an element in the order without gaps.
+fn row_and_class(layout: &Layout, element: usize) -> (usize, usize) {
+    let (classes, inner) = (layout.classes() as usize, layout.inner() as usize);
+    let (sample, rest) = (element / (classes * inner), element % (classes * inner));
+    (sample * inner + rest % inner, rest / inner)
+}
+
+/// The product of class and row weight for each element.
+fn fill(
+    out: &mut Vec<f32>,
+    elements: std::ops::Range<usize>,
+    layout: &Layout,
+    of_class: Option<&[f32]>,
+    of_row: Option<&[f32]>,
+) {
+    out.clear();
+    let (classes, inner) = (layout.classes() as usize, layout.inner() as usize);
+    let (mut row, mut class) = row_and_class(layout, elements.start);
+    out.extend(elements.map(|_| {
+        let weight = of_class.map_or(1.0, |w| w[class]) * of_row.map_or(1.0, |w| w[row]);
+        // The next element: positions first, then classes, then samples.
+        row += 1;
+        if row % inner == 0 {
+            class += 1;
+            if class == classes {
+                class = 0;
+            } else {
+                row -= inner;
+            }
+        }
+        weight
+    }));
+}
+
+/// Values that a loss takes.
+pub(super) struct Domain {
+    /// `input` or `target`.
+    pub(super) tensor: &'static str,
+    pub(super) words: &'static str,
+    pub(super) contains: fn(f32) -> bool,
+}
+
+impl Domain {
+    /// Checks every logit, before anything is written.
+    ///
+    /// # Errors
+    /// [`Error::BadValue`] names the first value outside, by row and then by class.
+    pub(super) fn check_logits(&self, job: &Job<'_>) -> Result<()> {
+        let layout = *job.tensor.layout();
+        let parts = (layout.elements() as usize).div_ceil(PART);
+        let bad = job.tensor.for_elements(PART, vec![(); parts], Vec::new, |part, (), buffer| {
+            let range = part.elements();
+            self.find(&layout, range.start, part.read(range.clone(), buffer))
+        });
+        self.report(bad)
+    }
+
+    /// Checks every dense target.
+    ///
+    /// # Errors
+    /// As [`check_logits`](Self::check_logits).
+    pub(super) fn check_targets(&self, job: &Job<'_>) -> Result<()> {
+        use rayon::prelude::*;
+        let Targets::Dense(targets) = job.targets else { return Ok(()) };
+        let layout = *job.tensor.layout();
+        let bad = targets.par_chunks(PART).enumerate().map(|(i, chunk)| self.find(&layout, i * PART, chunk));
+        self.report(bad.collect())
+    }
+
+    fn find(&self, layout: &Layout, first: usize, values: &[f32]) -> Vec<(usize, usize, f32)> {
+        if values.iter().all(|&value| (self.contains)(value)) {
+            return Vec::new();
+        }
+        let outside = values.iter().enumerate().filter(|&(_, &value)| !(self.contains)(value));
+        let place = |(i, &value): (usize, &f32)| {
+            let (row, class) = row_and_class(layout, first + i);
+            (row, class, value)
+        };
+        outside.map(place).collect()
+    }
+
+    fn report(&self, bad: Vec<Vec<(usize, usize, f32)>>) -> Result<()> {
+        let count = bad.iter().map(|bad| bad.len() as u64).sum();
+        let first = bad.into_iter().flatten().min_by_key(|&(row, class, _)| (row, class));
+        let Some((row, class, value)) = first else { return Ok(()) };
+        let (row, class) = (row as u64, class as u64);
+        Err(Error::BadValue { tensor: self.tensor, row, class, value, domain: self.words, count })
+    }
+}

@@ -1,0 +1,133 @@
+//! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
+
+use super::simd::math::{Exp, Margin, ln, weighted};
+use super::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
+
+/// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
+pub(super) trait MarginLoss: Sync {
+    /// Loss, and its derivative by `z`.
+    fn margin<S: Simd>(&self, simd: S, exp: Exp<S>, margin: &Margin<S>) -> (S::f32s, S::f32s);
+}
+
+/// What losses of a softmax have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SoftmaxOptions {
+    pub(super) temperature: f32,
+    pub(super) softcap: Option<f32>,
+    pub(super) z_loss: f32,
+    pub(super) label_smoothing: f32,
+}
+
+impl SoftmaxOptions {
+    pub(super) fn inverse_temperature(&self) -> f32 {
+        1.0 / self.temperature
+    }
+}
+
+/// Statistics of a bundle of rows, one a lane.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bundle {
+    /// Of the classes other than the target, as in [`Merged`](super::partition::Merged).
+    pub(super) reference: Lanes,
+    pub(super) sum: Lanes,
+    pub(super) deficit: Lanes,
+    /// The target's logit, and what float32 rounds off of it.
+    pub(super) target: Lanes,
+    pub(super) target_low: Lanes,
+    /// Weight of the target's class, and of the row.
+    pub(super) class_weight: Lanes,
+    pub(super) row_weight: Lanes,
+}
+
+/// What a bundle came to, one row a lane.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Finished {
+    /// Loss in nats, weights included.
+    pub(super) loss: Lanes,
+    /// Log-partition over all classes, and log-probability of the target.
+    pub(super) lse: Lanes,
+    pub(super) log_prob: Lanes,
+    /// The gradient at a class other than the target is `softmax * exp((x_c - reference) / T) - share * w_c`.
+    pub(super) softmax: Lanes,
+    pub(super) share: Lanes,
+    pub(super) at_target: Lanes,
+}
+
+impl Finished {
+    /// Whether the row of a lane has a softmax. A row without one has no log-partition.
+    pub(super) fn is_finite(&self, lane: usize) -> bool {
+        !self.lse[lane].is_nan()
+    }
+}
+
+/// With `miss = sigmoid(z)`, the derivative `slope` of the loss by `z`, and `over = logsumexp - reference`:
+///
+/// ```text
+/// z    = (reference - x_t) / T + log(sum)
+/// loss = r * ( (1 - e) * w_t * loss(z)  +  e/K * (w_t * softplus(z) + (sum w - w_t) * over + deficit / T)  +  z_loss * lse^2 )
+/// ```
+///
+/// Every term of the smoothing is positive, and none is a difference of large numbers.
+#[inline(always)]
+pub(super) fn finish<S: Simd>(
+    simd: S,
+    options: &SoftmaxOptions,
+    loss: &impl MarginLoss,
+    classes: usize,
+    weight_sum: f64,
+    gradient_scale: f64,
+    bundle: &Bundle,
+) -> Finished {
+    let of = |value: f32| splat(simd, value);
+    let (zero, inverse_t) = (of(0.0), of(options.inverse_temperature()));
+    let exp = Exp::new(simd, 1.0);
+    let [reference, sum, x_t, w_t, r] =
+        [&bundle.reference, &bundle.sum, &bundle.target, &bundle.class_weight, &bundle.row_weight]
+            .map(|lanes| load_lanes(simd, lanes));
+    let is_alone = sum.simd_eq(zero);
+
+    let log_sum = ln(simd, sum);
+    let distance = (reference - x_t) - load_lanes(simd, &bundle.target_low);
+    // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
+    let scaled = distance * inverse_t;
+    let z = scaled + log_sum;
+    let shadow = z - scaled;
+    let z_low = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+    let margin = Margin::new(simd, exp, z, z_low);
+    let over = is_alone.select(-(distance * inverse_t), margin.softplus_negated + log_sum);
+    let over_target = x_t.mul_add(inverse_t, margin.softplus);
+    let lse = z.simd_lt(zero).select(over_target, reference.mul_add(inverse_t, over));
+    // +inf at the target, or -inf at every class.
+    let is_odd = x_t.simd_eq(of(f32::INFINITY)) | (is_alone & x_t.simd_eq(of(f32::NEG_INFINITY)));
+    let nan = of(f32::NAN);
+    let is_odd = is_odd | z.simd_ne(z);
+    let lse = is_odd.select(nan, lse);
+
+    let (term, slope) = loss.margin(simd, exp, &margin);
+    let own = w_t * of(1.0 - options.label_smoothing);
+    let mut total = weighted(simd, own, term);
+    let drawn = if options.z_loss > 0.0 { lse * of(2.0 * options.z_loss) } else { zero };
+    let mut softmax = own.mul_add(slope, drawn * margin.sigmoid);
+    let mut at_target = (drawn * margin.sigmoid_negated) - own * slope;
+    if options.z_loss > 0.0 {
+        total += of(options.z_loss) * lse * lse;
+    }
+    let share = options.label_smoothing / classes as f32;
+    if share > 0.0 {
+        let w_rest = of(weight_sum as f32) - w_t;
+        let deficit = load_lanes(simd, &bundle.deficit) * inverse_t;
+        let spread = weighted(simd, w_t, margin.softplus) + weighted(simd, w_rest, over) + deficit;
+        total += of(share) * spread;
+        softmax += of(share * weight_sum as f32) * margin.sigmoid;
+        at_target += of(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
+    }
+    let scale = r * of((gradient_scale / f64::from(options.temperature)) as f32);
+    Finished {
+        loss: to_lanes::<S>(is_odd.select(nan, weighted(simd, r, total))),
+        lse: to_lanes::<S>(lse),
+        log_prob: to_lanes::<S>(is_odd.select(nan, -margin.softplus)),
+        softmax: to_lanes::<S>(is_alone.select(zero, softmax * scale / sum)),
+        share: to_lanes::<S>(scale * of(share)),
+        at_target: to_lanes::<S>(at_target * scale),
+    }
+}

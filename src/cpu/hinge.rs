@@ -1,0 +1,30 @@
+//! Binary hinge loss on the CPU.
+
+use super::elements::{self, Domain, ElementLoss};
+use super::simd::math::{Exp, at_least};
+use super::simd::{Select, Simd, SimdBase, splat};
+use super::{CpuLoss, Job, Outcome};
+use crate::{Hinge, Result};
+
+/// A label of -1 or +1.
+pub(super) const LABEL: Domain =
+    Domain { tensor: "target", words: "-1 or +1", contains: |value| value == -1.0 || value == 1.0 };
+
+/// With `v = margin - y * x`: `v` and `-y` where it is positive, else 0 and 0.
+impl ElementLoss for Hinge {
+    #[inline(always)]
+    fn element<S: Simd>(&self, simd: S, _: Exp<S>, x: S::f32s, y: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+        let zero = splat(simd, 0.0);
+        let v = splat(simd, self.margin) - y * x;
+        // NaN is neither, and stays.
+        let slope = v.simd_le(zero).select(zero, -y);
+        (at_least(zero, v), v.simd_eq(v).select(slope, v))
+    }
+}
+
+impl CpuLoss for Hinge {
+    fn run(&self, job: Job<'_>) -> Result<Outcome> {
+        LABEL.check_targets(&job)?;
+        elements::run(self, job)
+    }
+}

@@ -1,0 +1,49 @@
+//! Focal loss over sigmoids on the CPU.
+
+use super::elements::{self, ElementLoss};
+use super::simd::math::{Exp, Margin, ln, ln_1p, weighted};
+use super::simd::{Select, Simd, SimdBase, splat};
+use super::{CpuLoss, Job, Outcome};
+use crate::{Result, SigmoidFocal};
+
+/// With `p = sigmoid(x)`, `ce = t softplus(-x) + (1 - t) softplus(x)` and `miss = p (1 - t) + (1 - p) t`:
+///
+/// ```text
+/// loss     = alpha_t * miss^gamma * ce
+/// dloss/dx = alpha_t * miss^gamma * ( (1 - t) p - t (1 - p)  +  gamma (1 - 2 t) p (1 - p) ce / miss )
+/// ```
+///
+/// `miss` of a target of 0 or 1 is a sigmoid, whose logarithm is a softplus: no digits go where it is near 1. Where it is 0 so is
+/// the derivative.
+impl ElementLoss for SigmoidFocal {
+    #[inline(always)]
+    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, x: S::f32s, t: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
+        let margin = Margin::new(simd, exp, x, zero);
+        let not_t = one - t;
+        let ce = weighted(simd, t, margin.softplus_negated) + weighted(simd, not_t, margin.softplus);
+        let (p, not_p) = (margin.sigmoid, margin.sigmoid_negated);
+        let miss = p * not_t + not_p * t;
+        // 1 - miss, of which each term is at least 0 for a target in [0, 1].
+        let hit = p * t + not_p * not_t;
+        let log_miss = miss.simd_gt(splat(simd, 0.5)).select(-ln_1p(simd, hit / miss), ln(simd, miss));
+        let log_miss = t.simd_eq(zero).select(-margin.softplus_negated, log_miss);
+        let log_miss = t.simd_eq(one).select(-margin.softplus, log_miss);
+        let modulation = if self.gamma == 0.0 { one } else { exp.of(log_miss * splat(simd, self.gamma)) };
+        let by_miss = splat(simd, self.gamma) * (not_t - t) * p * not_p;
+        let is_zero = miss.simd_eq(zero) | by_miss.simd_eq(zero);
+        let slope = (not_t * p - t * not_p) + is_zero.select(zero, by_miss * ce / miss);
+        let mut weight = one;
+        if let Some(alpha) = self.alpha {
+            weight = splat(simd, alpha) * t + splat(simd, 1.0 - alpha) * not_t;
+        }
+        let gradient = miss.simd_eq(zero).select(zero, weight * modulation * slope);
+        (weighted(simd, weight, weighted(simd, modulation, ce)), gradient)
+    }
+}
+
+impl CpuLoss for SigmoidFocal {
+    fn run(&self, job: Job<'_>) -> Result<Outcome> {
+        elements::run(self, job)
+    }
+}
