@@ -24,10 +24,8 @@ impl ElementLoss for Bce {
 
 impl CpuLoss for Bce {
     fn run(&self, job: Job<'_>) -> Result<Outcome> {
-        let probability =
-            |tensor| Domain { tensor, words: "in [0, 1]", contains: |value| (0.0..=1.0).contains(&value) };
-        probability("input").check_logits(&job)?;
-        probability("target").check_targets(&job)?;
+        Domain::unit_interval("input").check_logits(&job)?;
+        Domain::unit_interval("target").check_targets(&job)?;
         elements::run(self, job)
     }
 }
