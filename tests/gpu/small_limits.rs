@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use logloss::gpu::{Gpu, adapters, instance};
-use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape};
+use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape, Unit};
 
 use crate::common::assert_close;
 use crate::support::{Example, losses};
@@ -42,6 +42,10 @@ fn every_loss_gives_the_same_numbers() {
     ];
     for loss in losses() {
         for layout in layouts {
+            // Where every row is a sample, the sums of so many regions exceed a binding, which is an error that says so.
+            if matches!(loss.definition().unit, Unit::Region(_)) && layout.inner() == 1 {
+                continue;
+            }
             let example = Example::new(loss.as_ref(), layout);
             let dtype = DType::F32;
             let stored = example.stored(dtype);
