@@ -10,7 +10,7 @@ struct Params {
     inner: u32,            // positions of a sample, and elements from one class to the next
     outer_stride: u32,     // elements from one sample to the next
     first_row: u32,        // index in the batch of the window's first row
-    group_rows: u32,       // rows a workgroup: the fewest that start and end on a chunk boundary
+    group_rows: u32,       // rows a workgroup: the fewest that start and end on a chunk boundary; or samples of a section
     logits_base: u32,      // element of the bound logits where the window starts
     gradient_base: u32,    // the same for the gradient
     rows_base: u32,        // the same for class targets, row weights and row losses
@@ -18,7 +18,7 @@ struct Params {
     details_base: u32,     // the same for details
     flags: u32,
     ignore_count: u32,
-    partial_base: u32,     // first block partial that this window writes
+    partial_base: u32,     // first block partial that this window writes, or its first group of regions
     count: u32,            // elements of a vector pass
     first_element: u32,    // its first element in the bound vector
     minus_infinity: f32,   // WGSL has no literal for these two; they travel at run time,
@@ -38,3 +38,6 @@ const EMPTY_IS_ZERO = 8u;        // a mean of nothing is 0 and not NaN
 const HAS_POS_WEIGHTS = 16u;
 const COUNT_ROWS = 32u;          // the survey leaves class weights out of its sum
 const IS_SURVEYED = 64u;         // there is a survey: the targets are class indices
+const COUNT_UNITS = 128u;        // a mean is over the number of losses, which is in `count`
+const SAMPLES_TOGETHER = 256u;   // a region spans all samples
+const WITHOUT_BACKGROUND = 512u; // class 0 is in no region

@@ -16,9 +16,9 @@ pub struct Summary {
     /// The reduced loss in nats; the sum for `Reduction::None`. NaN when a target is bad or a row is not finite, unless
     /// nothing counts: then `Reduction::MeanOrZero` gives 0.
     pub loss: f32,
-    /// Sum of the row losses.
+    /// Sum of the losses; of a sum of two losses, which differ in what they belong to, the reduced loss once more.
     pub loss_sum: f32,
-    /// Sum of `row_weight * class_weight[target]` over the rows that count.
+    /// What a mean divides by, as [`Mean`](crate::Mean) says.
     pub weight_sum: f32,
     /// What every row's gradient was multiplied by: one over the denominator, or 0 where that is 0.
     pub gradient_scale: f32,

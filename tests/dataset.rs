@@ -1,10 +1,14 @@
-//! The data of the examples against the published counts and ranges, and against statistics computed elsewhere.
+//! The data of the examples against their description in `examples/data/README.md`, and against numbers computed elsewhere.
 
-#[path = "../examples/common/dataset.rs"]
-mod dataset;
+#[path = "../examples/common/mod.rs"]
+mod common;
 
 use approx::assert_relative_eq;
-use dataset::{Dataset, Header, Split};
+use common::dataset::{Dataset, Header};
+use common::patients::{CONDITIONS, MEASUREMENTS, Patients};
+use common::retina::{FEATURES, Retina, TISSUE, VESSEL};
+use common::split::Split;
+use image::{GrayImage, ImageFormat, Luma};
 
 fn rows_per_class(dataset: &Dataset) -> Vec<usize> {
     (0_i32..)
@@ -158,4 +162,139 @@ fn a_header_must_tell_the_truth() {
     ] {
         assert_eq!(error(text, Header::Counts), expected, "{text:?}");
     }
+}
+
+#[test]
+fn patients_match_their_description() {
+    let patients = Patients::load().unwrap();
+    assert_eq!(patients.rows, 4387);
+    assert_eq!((patients.features.len(), patients.targets.len()), (4387 * 8, 4387 * 5));
+    assert_eq!(patients.counts(), [1358, 683, 437, 207, 196]);
+    // How many patients have none of the conditions, one, two and so on.
+    let mut having = [0; 6];
+    patients.targets.chunks_exact(5).for_each(|targets| having[targets.iter().sum::<f32>() as usize] += 1);
+    assert_eq!(having, [2449, 1223, 522, 160, 31, 2]);
+    for (index, expected) in
+        [(20.0, 80.0), (0.0, 1.0), (62.3, 169.5), (72.0, 236.0), (76.0, 446.0), (10.0, 178.0), (4.1, 16.2), (0.0, 1.0)]
+            .into_iter()
+            .enumerate()
+    {
+        let column = patients.features.iter().skip(index).step_by(MEASUREMENTS.len());
+        let range = column.fold((f32::MAX, f32::MIN), |(low, high), &x| (x.min(low), x.max(high)));
+        assert_eq!(range, expected, "{}", MEASUREMENTS[index]);
+    }
+}
+
+#[test]
+fn every_fifth_patient_is_tested() {
+    let Split { train, test } = Patients::load().unwrap().split();
+    assert_eq!((train.rows, test.rows), (3510, 877));
+    assert_eq!(train.counts(), [1061, 547, 349, 169, 155]);
+    assert_eq!(test.counts(), [297, 136, 88, 38, 41]);
+    assert_eq!(test.with(4).filter(|&with| with).count(), 41, "stroke");
+}
+
+/// First training and first test patient, from a float64 program; the tolerance as for the other data.
+#[test]
+fn standardised_patients_match_an_independent_computation() {
+    let split = Patients::load().unwrap().split().standardised();
+    for (column, train, test) in [
+        (0, 0.843_988_390_821_006_9, 1.130_859_118_047_948_1),
+        (2, -0.750_381_878_949_912_6, -0.660_808_470_268_376_7),
+        (6, 0.303_696_576_753_325_06, 0.303_696_576_753_325_06),
+    ] {
+        let tolerance = 8.0 * f64::from(f32::EPSILON);
+        assert_relative_eq!(f64::from(split.train.features[column]), train, max_relative = tolerance);
+        assert_relative_eq!(f64::from(split.test.features[column]), test, max_relative = tolerance);
+    }
+}
+
+fn patients_csv(rows: &str) -> String {
+    format!("{},{}\n{rows}", MEASUREMENTS.join(","), CONDITIONS.join(","))
+}
+
+#[test]
+fn weights_of_conditions_follow_their_frequencies() {
+    // Of four patients, 1, 2, 2, 4 and 4 have the conditions.
+    let rows =
+        "1,1,1,1,1,1,1,1,1,1,1,1,1\n1,1,1,1,1,1,1,1,0,1,1,1,1\n".to_owned() + &"1,1,1,1,1,1,1,1,0,0,0,1,1\n".repeat(2);
+    let patients = Patients::parse(&patients_csv(&rows)).unwrap();
+    assert_eq!(patients.positive_weights(), [3.0, 1.0, 1.0, 0.0, 0.0]);
+    // 1/count is 1, 1/2, 1/2, 1/4, 1/4, of mean 1/2.
+    assert_eq!(patients.condition_weights(), [2.0, 1.0, 1.0, 0.5, 0.5]);
+}
+
+#[test]
+fn a_bad_file_of_patients_is_an_error_that_says_where() {
+    let error = |text: &str| Patients::parse(text).unwrap_err().to_string();
+    assert!(
+        error("age,female\n1,2\n").starts_with(r#"the header is ["age", "female"], but it must be ["age", "female", "#)
+    );
+    let row = "66,1,88.2,138,209,88,6.2,0,1,0,0,0,0\n";
+    assert_eq!(Patients::parse(&patients_csv(row)).unwrap().rows, 1);
+    for (from, to, expected) in [
+        ("88.2", "inf", r#"line 2, waist is "inf", but it must be a finite number"#),
+        ("0,0,0,0\n", "0,0,0,2\n", r#"line 2, stroke is "2", but it must be 0 or 1"#),
+        (
+            ",0\n",
+            "\n",
+            "the csv cannot be read: CSV error: record 1 (line: 2, byte: 101): found record with 12 fields, but the previous record has 13 fields",
+        ),
+    ] {
+        assert_eq!(error(&patients_csv(&row.replace(from, to))), expected);
+    }
+}
+
+#[test]
+fn the_retina_matches_its_description() {
+    let retina = Retina::load().unwrap();
+    assert_eq!((retina.width, retina.height), (282, 282));
+    let sums: [u64; 3] = std::array::from_fn(|i| retina.rgb.iter().skip(i).step_by(3).map(|&x| u64::from(x)).sum());
+    assert_eq!(sums, [12_696_844, 5_060_413, 3_672_472], "red, green and blue");
+    let count = |class| retina.classes.iter().filter(|&&is| is == class).count();
+    assert_eq!((count(None), count(Some(TISSUE)), count(Some(VESSEL))), (24_739, 49_050, 5735));
+}
+
+#[test]
+fn the_upper_half_of_the_retina_is_learned_and_the_lower_one_tested() {
+    let Split { train, test } = Retina::load().unwrap().split();
+    assert_eq!((train.rows, test.rows), (27_046, 27_739));
+    assert_eq!((train.columns, train.features.len()), (FEATURES, 27_046 * FEATURES));
+    assert_eq!(rows_per_class(&train)[1], 2865);
+    assert_eq!(rows_per_class(&test)[1], 2870);
+}
+
+/// From a program that sums each window for itself: at the photograph's edge, where 14 of 15 rows fit, and inside.
+#[test]
+fn features_of_pixels_match_an_independent_computation() {
+    let Split { train, test } = Retina::load().unwrap().split();
+    for (features, row, expected) in [
+        (&train.features, 0, [175.0, 67.0, 52.0, 151.290_48, 58.461_906, 22.184_53]),
+        (&train.features, 10_000, [218.0, 94.0, 62.0, 215.546_67, 95.533_33, 20.271_93]),
+        (&test.features, 27_738, [170.0, 41.0, 35.0, 143.484_44, 46.204_445, 21.357_548]),
+    ] {
+        let got = &features[row * FEATURES..][..FEATURES];
+        for (got, expected) in got.iter().zip(expected) {
+            assert_relative_eq!(*got, expected, max_relative = f32::EPSILON);
+        }
+    }
+}
+
+#[test]
+fn a_bad_image_is_an_error_that_says_what_is_wrong() {
+    let png = |width, height, value| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        GrayImage::from_pixel(width, height, Luma([value])).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let error = |photograph: &[u8], mask: &[u8]| Retina::decode(photograph, mask).unwrap_err().to_string();
+    assert!(error(b"GIF89a", &png(2, 1, 0)).starts_with("the PNG cannot be read: "));
+    assert_eq!(
+        error(&png(2, 1, 9), &png(1, 2, 0)),
+        "the photograph has (2, 1) pixels, but the mask has (1, 2); they must cover each other"
+    );
+    assert_eq!(
+        error(&png(2, 1, 9), &png(2, 1, 7)),
+        "pixel 0 of the mask is 7, but it must be 0 (outside), 128 (tissue) or 255 (vessel)"
+    );
 }

@@ -1,4 +1,5 @@
-//! The trainings of the examples against a float64 training, and the files of their results against the reference.
+//! The trainings of the examples against a float64 training, the files of their results against the reference, their
+//! pictures and their command line.
 
 #[path = "../examples/common/mod.rs"]
 mod common;
@@ -7,12 +8,20 @@ use std::f64::consts::LN_2;
 use std::fs;
 
 use approx::assert_abs_diff_eq;
-use common::dataset::{Dataset, Split};
+use common::arguments::Arguments;
+use common::dataset::Dataset;
 use common::linear_model::Optimiser;
+use common::patients::{CONDITIONS, Patients};
+use common::picture::Picture;
+use common::picture::bars::Bars;
+use common::picture::images::{Image, Images};
+use common::picture::lines::{Lines, Series};
 use common::results;
-use common::training::Training;
+use common::retina::Retina;
+use common::split::Split;
+use common::training::{Setting, Training};
 use logloss::gpu::{AdapterChoice, Gpu};
-use logloss::{Batch, CrossEntropy, Request, Shape, reference};
+use logloss::{Batch, BceWithLogits, CrossEntropy, Dice, Request, Shape, reference};
 
 const STEPS: usize = 40;
 const EVERY: usize = 10;
@@ -75,7 +84,8 @@ fn float64_losses(train: &Dataset, class_weights: Option<&[f32]>) -> Vec<f64> {
 #[track_caller]
 fn learns(Split { train, test }: Split, class_weights: Option<&[f32]>, accuracy: f64) {
     let gpu = gpu();
-    let training = Training::new(&gpu, &train, class_weights).unwrap();
+    let setting = Setting { class_weights, ..Setting::default() };
+    let training = Training::new(&gpu, train.samples().unwrap(), &CrossEntropy::default(), setting).unwrap();
     let mut losses = Vec::new();
     training.run(STEPS, EVERY, |_, loss| losses.push(f64::from(loss))).unwrap();
 
@@ -107,6 +117,42 @@ fn tumours_are_learned_with_class_weights() {
     let data = Dataset::breast_cancer().unwrap().split().standardised();
     let weights = data.train.inverse_frequencies();
     learns(data, Some(&weights), 0.95);
+}
+
+/// Nobody's measurements make a stroke likelier than not, so that plain cross-entropy finds none of the 41 test patients
+/// with one. Weighed by frequency, such a patient counts as much as the 22 without, and float64 finds 30; half is enough
+/// to tell the two apart.
+#[test]
+fn positive_weights_find_the_rare_condition() {
+    let Split { train, test } = Patients::load().unwrap().split().standardised();
+    let gpu = gpu();
+    let found = |pos_weights: Option<&[f32]>| {
+        let setting =
+            Setting { pos_weights, optimiser: Optimiser { learning_rate: 1.0, momentum: 0.9 }, ..Setting::default() };
+        let training = Training::new(&gpu, train.samples().unwrap(), &BceWithLogits::default(), setting).unwrap();
+        training.run(60, 60, |_, _| {}).unwrap();
+        let logits = training.logits(test.samples().unwrap()).unwrap();
+        let stroke = CONDITIONS.len() - 1;
+        let answers = logits.iter().skip(stroke).step_by(CONDITIONS.len()).map(|&logit| logit > 0.0);
+        test.with(stroke).zip(answers).filter(|&(with, answer)| with && answer).count()
+    };
+    assert_eq!(found(None), 0);
+    assert!(found(Some(&train.positive_weights())) > 20);
+}
+
+/// Logits of 0 have probabilities of 1/2: of n pixels, v of them vessels, the overlap is 2 (v / 2) / (n / 2 + v).
+#[test]
+fn vessels_are_learned_with_dice_loss() {
+    let Split { train, .. } = Retina::load().unwrap().split().standardised();
+    let gpu = gpu();
+    let dice = Dice { batch: true, include_background: false, ..Dice::default() };
+    let setting = Setting { optimiser: Optimiser { learning_rate: 0.5, momentum: 0.9 }, ..Setting::default() };
+    let training = Training::new(&gpu, train.samples().unwrap(), &dice, setting).unwrap();
+    let mut losses = Vec::new();
+    training.run(20, 5, |_, loss| losses.push(f64::from(loss))).unwrap();
+    assert_abs_diff_eq!(losses[0], 1.0 - 2865.0 / (27_046.0 / 2.0 + 2865.0), epsilon = 1e-5);
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+    assert!(losses[4] < 0.4, "{losses:?}");
 }
 
 fn read<T: npyz::Deserialize>(name: &str, what: &str, shape: &[u64]) -> Vec<T> {
@@ -141,4 +187,59 @@ fn the_file_of_digits_holds_what_the_example_printed() {
 #[test]
 fn the_file_of_tumours_holds_what_the_example_printed() {
     result_holds("breast_cancer", &Dataset::breast_cancer().unwrap().split().test, 0.052_465, 1);
+}
+
+fn lines(points: Vec<(f64, f64)>) -> Lines {
+    Lines { heading: "Falling".into(), series: vec![Series { name: "a < b".into(), points }], ..Lines::default() }
+}
+
+fn bars(shares: Vec<f64>) -> Bars {
+    let groups = vec!["rare".into(), "frequent".into()];
+    Bars { heading: "Found".into(), groups, series: vec![("loss".into(), shares)], ..Bars::default() }
+}
+
+fn images(rgb: Vec<u8>) -> Images {
+    Images { images: vec![Image { caption: "photograph".into(), width: 2, height: 1, rgb }], ..Images::default() }
+}
+
+#[test]
+fn a_picture_shows_its_lines_bars_and_images() {
+    let lines = lines(vec![(0.0, 1.0), (100.0, 0.5)]);
+    let svg = Picture::new([lines.into(), bars(vec![0.25, 1.0]).into(), images(vec![0; 6]).into()]).to_svg().unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for part in ["Falling", "a &lt; b", "<polyline", "rare", "frequent", "0.25", "photograph", "data:image/png;base64,"]
+    {
+        assert!(svg.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_picture_refuses_what_it_cannot_show() {
+    let error = |section| Picture::new([section]).to_svg().unwrap_err().to_string();
+    assert_eq!(error(lines(vec![]).into()), r#"the chart "Falling" has no extent"#);
+    assert_eq!(error(lines(vec![(1.0, f64::NAN)]).into()), r#"the chart "Falling" has a point that is not finite"#);
+    assert_eq!(error(bars(vec![0.5]).into()), r#""loss" in the chart "Found" needs a share for each group"#);
+    assert_eq!(error(bars(vec![0.5, 1.5]).into()), r#""loss" in the chart "Found" is no share of 0 to 1"#);
+    assert_eq!(error(images(vec![0; 5]).into()), r#"the image "photograph" must have 2 x 1 pixels of three bytes"#);
+}
+
+#[test]
+fn an_enlarged_image_repeats_its_pixels() {
+    let image = Image { width: 2, height: 1, rgb: vec![1, 2, 3, 4, 5, 6], ..Image::default() }.enlarged(2);
+    assert_eq!((image.width, image.height), (4, 2));
+    assert_eq!(image.rgb, [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6].repeat(2));
+}
+
+#[test]
+fn an_example_takes_a_folder_and_an_option() {
+    let parse = |arguments: &[&str]| Arguments::of(arguments.iter().map(ToString::to_string));
+    let none = parse(&[]).unwrap();
+    assert!(!none.write && none.folder.ends_with("target/examples-output"));
+    assert_eq!(parse(&["out", "--write"]).unwrap(), Arguments { write: true, folder: "out".into() });
+    for (arguments, expected) in [
+        (["--wirte", "out"], r#"unknown option "--wirte"; the only one is --write"#),
+        (["out", "in"], r#""in" is one folder too many; pictures go to a single one"#),
+    ] {
+        assert_eq!(parse(&arguments).unwrap_err().to_string(), expected);
+    }
 }

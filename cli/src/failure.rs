@@ -69,9 +69,17 @@ impl From<Error> for Failure {
         match error {
             // The library names its own field; the user gave an option.
             Error::InvalidOption { option, value, domain } => {
-                Self::Usage(format!("--{} is {value}, but it must be {domain}", option.replace('_', "-")))
+                let option = match option {
+                    "lambda_cross_entropy" => "lambda-ce".to_owned(),
+                    other => other.replace('_', "-"),
+                };
+                Self::Usage(format!("--{option} is {value}, but it must be {domain}"))
             }
-            Error::BadTarget { .. } | Error::LengthMismatch { .. } => Self::Data(error.into()),
+            Error::BadTarget { .. }
+            | Error::BadValue { .. }
+            | Error::WrongTargets { .. }
+            | Error::UnusedWeights { .. }
+            | Error::LengthMismatch { .. } => Self::Data(error.into()),
             _ => Self::Device(error.to_string()),
         }
     }

@@ -1,6 +1,12 @@
-//! The data of the examples: parsed, split and standardised. `examples/data/README.md` says where it comes from.
+//! The data of the examples with one class a row: parsed and split. `examples/data/README.md` says where it comes from.
 
 use std::collections::BTreeSet;
+use std::num::TryFromIntError;
+
+use logloss::{Shape, Targets};
+
+use super::linear_model::Samples;
+use super::split::{Split, Table};
 
 /// Embedded, so that an example runs from any folder.
 const DIGITS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv"));
@@ -97,15 +103,6 @@ pub struct Dataset {
     pub columns: usize,
     /// Number of classes.
     pub classes: usize,
-}
-
-/// Rows to learn from, and rows to judge by.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Split {
-    /// Rows to learn from.
-    pub train: Dataset,
-    /// Rows to judge by.
-    pub test: Dataset,
 }
 
 impl Dataset {
@@ -207,6 +204,15 @@ impl Dataset {
         Split { train, test }
     }
 
+    /// The rows as a model takes them.
+    ///
+    /// # Errors
+    /// If there are more than 2^32 - 1 rows or classes.
+    pub fn samples(&self) -> std::result::Result<Samples<'_>, TryFromIntError> {
+        let shape = Shape::new(self.rows.try_into()?, self.classes.try_into()?);
+        Ok(Samples { features: &self.features, targets: Targets::Classes(&self.labels), shape })
+    }
+
     /// Weight of each class: `rows / (classes * rows of the class)`, so that every class has the same share of a weighted
     /// sum over the rows. A class without rows weighs 0.
     #[must_use]
@@ -217,52 +223,15 @@ impl Dataset {
         };
         (0..self.classes).map(weight).collect()
     }
-
-    fn column(&self, column: usize) -> impl Iterator<Item = f32> + Clone {
-        self.features.iter().skip(column).step_by(self.columns.max(1)).copied()
-    }
-
-    fn map_column(&mut self, column: usize, map: impl Fn(f32) -> f32) {
-        self.features.iter_mut().skip(column).step_by(self.columns.max(1)).for_each(|x| *x = map(*x));
-    }
 }
 
-impl Split {
-    /// Standardises each column: `(x - mean) / deviation`, the mean and the population deviation of the training rows.
-    ///
-    /// - The test rows take no part in the statistics, as unseen data could not; they are mapped with the same numbers.
-    /// - A column that is constant over the training rows has no scale, and becomes 0 everywhere.
-    /// - Two passes in f64: the squares of areas near 1000 would cost a one-pass f32 variance most of its digits.
-    #[must_use]
-    pub fn standardised(mut self) -> Self {
-        for column in 0..self.train.columns {
-            let scale = Scale::of(self.train.column(column));
-            self.train.map_column(column, |x| scale.apply(x));
-            self.test.map_column(column, |x| scale.apply(x));
-        }
-        self
-    }
-}
-
-/// What maps a column to mean 0 and variance 1.
-struct Scale {
-    mean: f64,
-    /// Population standard deviation; absent for a constant column.
-    deviation: Option<f64>,
-}
-
-impl Scale {
-    fn of(values: impl Iterator<Item = f32> + Clone) -> Self {
-        // Compared, not computed: rounding could leave a constant column a tiny deviation to divide by.
-        let constant = values.clone().zip(values.clone().skip(1)).all(|(a, b)| a == b);
-        let count = values.clone().count() as f64;
-        let mean = values.clone().map(f64::from).sum::<f64>() / count;
-        let variance = values.map(|x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
-        Self { mean, deviation: (!constant).then(|| variance.sqrt()) }
+impl Table for Dataset {
+    fn columns(&self) -> usize {
+        self.columns
     }
 
-    fn apply(&self, x: f32) -> f32 {
-        self.deviation.map_or(0.0, |deviation| ((f64::from(x) - self.mean) / deviation) as f32)
+    fn features(&mut self) -> &mut [f32] {
+        &mut self.features
     }
 }
 

@@ -1,10 +1,8 @@
 //! A linear classifier as a wgpu program of its own: it knows buffers and pipelines, but no loss.
 
 use anyhow::Result;
-use logloss::Shape;
 use logloss::wgpu::{self, util::DeviceExt};
-
-use super::dataset::Dataset;
+use logloss::{Shape, Targets};
 
 /// Gradient descent with momentum: `v = momentum * v + gradient`, then `parameters -= learning_rate * v`.
 ///
@@ -37,13 +35,24 @@ pub struct LinearModel {
     velocity: wgpu::Buffer,
 }
 
+/// Rows of features on the host, and what is true of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Samples<'a> {
+    /// Features, (rows, columns) row-major.
+    pub features: &'a [f32],
+    /// Class index of each row, or a value for each of its logits.
+    pub targets: Targets<'a>,
+    /// Number of rows and of logits of a row.
+    pub shape: Shape,
+}
+
 /// Rows of features on the GPU, with room for their logits.
 pub struct Rows {
     /// Shape of the logits.
     pub shape: Shape,
     /// Logits, float32, (rows, classes) row-major.
     pub logits: wgpu::Buffer,
-    /// Class index of each row, int32.
+    /// Class index of each row, int32, or a value for each logit, float32.
     pub targets: wgpu::Buffer,
     bindings: wgpu::BindGroup,
 }
@@ -100,12 +109,15 @@ impl LinearModel {
         }
     }
 
-    /// Copies a data set to the GPU.
-    pub fn upload(&self, device: &wgpu::Device, dataset: &Dataset) -> Result<Rows> {
-        let fits = dataset.columns == self.features as usize && dataset.classes == self.classes as usize;
-        anyhow::ensure!(fits, "the data set has another number of features or classes than the model");
-        let shape = Shape::new(dataset.rows.try_into()?, self.classes);
-        let features = storage(device, "features", &dataset.features);
+    /// Copies rows to the GPU.
+    pub fn upload(&self, device: &wgpu::Device, Samples { features, targets, shape }: Samples) -> Result<Rows> {
+        let fits = features.len() as u64 == u64::from(shape.rows) * u64::from(self.features);
+        anyhow::ensure!(fits && shape.classes == self.classes, "the rows do not fit the model's features or classes");
+        let features = storage(device, "features", features);
+        let targets = match targets {
+            Targets::Classes(classes) => storage(device, "targets", classes),
+            Targets::Dense(values) => storage(device, "targets", values),
+        };
         let logits = zeros(device, "logits", shape.elements());
         let buffers = [&features, &logits, &self.parameters, &self.velocity];
         let entries: Vec<_> = (0..)
@@ -117,7 +129,7 @@ impl LinearModel {
             layout: &self.layout,
             entries: &entries,
         });
-        Ok(Rows { shape, targets: storage(device, "targets", &dataset.labels), logits, bindings })
+        Ok(Rows { shape, targets, logits, bindings })
     }
 
     /// Records `logits = X W + b`.

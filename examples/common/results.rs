@@ -1,22 +1,13 @@
-//! Logits and targets as files that numpy reads, and the command line of the examples.
+//! Logits and targets as files that numpy reads.
 
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use npyz::{AutoSerialize, WriterBuilder};
 
 use super::training::Judgement;
-
-/// Whether the example was started with `--write`, the one option there is.
-pub fn asked_to_write() -> Result<bool> {
-    match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => Ok(false),
-        [option] if option == "--write" => Ok(true),
-        other => bail!("unknown arguments {other:?}; the only option is --write"),
-    }
-}
 
 /// Writes `NAME-logits.npy`, (rows, classes) float32, and `NAME-targets.npy`, (rows) int64, into `examples/data`.
 pub fn write(name: &str, judgement: &Judgement) -> Result<()> {

@@ -1,36 +1,51 @@
 //! Training and judging a linear classifier: where `logloss` is recorded among a program's own commands.
 
 use anyhow::Result;
-use logloss::gpu::{Gpu, Inputs, Kernel, Outputs};
+use logloss::gpu::{Gpu, GpuLoss, Inputs, Kernel, Outputs};
 use logloss::wgpu;
-use logloss::{CrossEntropy, Details, Gradient, Request, Summary};
+use logloss::{CrossEntropy, Details, Gradient, Request, Summary, Targets};
 
 use super::dataset::Dataset;
-use super::linear_model::{LinearModel, Optimiser, Rows, storage, zeros};
+use super::linear_model::{LinearModel, Optimiser, Rows, Samples, storage, zeros};
+
+/// What a training leaves to choose besides the loss.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Setting<'a> {
+    /// Weight of each class; absent means 1.
+    pub class_weights: Option<&'a [f32]>,
+    /// Weight of each class where it is present; absent means 1.
+    pub pos_weights: Option<&'a [f32]>,
+    /// Length and momentum of the steps.
+    pub optimiser: Optimiser,
+}
 
 /// A model that learns from rows on the GPU.
 pub struct Training<'g> {
     gpu: &'g Gpu,
     model: LinearModel,
     rows: Rows,
-    class_weights: Option<wgpu::Buffer>,
+    weights: Weights,
     loss: Kernel,
     summary: wgpu::Buffer,
 }
 
 impl<'g> Training<'g> {
-    /// A fresh model for `train`, whose rows count by the weight of their class, or alike without weights.
-    pub fn new(gpu: &'g Gpu, train: &Dataset, class_weights: Option<&[f32]>) -> Result<Self> {
+    /// A fresh model that learns the targets of `train` by a loss.
+    pub fn new(gpu: &'g Gpu, train: Samples, loss: &(impl GpuLoss + ?Sized), setting: Setting) -> Result<Self> {
         let device = &gpu.device;
-        let (features, classes) = (train.columns.try_into()?, train.classes.try_into()?);
-        let model = LinearModel::new(device, features, classes, Optimiser::default());
-        let request = Request { gradient: Gradient::InPlace, ..Request::default() };
+        let columns = train.features.len() / train.shape.rows.max(1) as usize;
+        let model = LinearModel::new(device, columns.try_into()?, train.shape.classes, setting.optimiser);
+        let dense_targets = matches!(train.targets, Targets::Dense(_));
+        let request = Request { gradient: Gradient::InPlace, dense_targets, ..Request::default() };
         let training = Self {
             gpu,
             rows: model.upload(device, train)?,
             model,
-            class_weights: class_weights.map(|weights| storage(device, "class weights", weights)),
-            loss: gpu.kernel(&CrossEntropy::default(), request)?,
+            weights: Weights {
+                class: setting.class_weights.map(|weights| storage(device, "class weights", weights)),
+                positive: setting.pos_weights.map(|weights| storage(device, "positive weights", weights)),
+            },
+            loss: gpu.kernel(loss, request)?,
             summary: zeros(device, "summary", SUMMARY_BYTES / 4),
         };
         // wgpu reports a faulty shader or buffer to the device's error handler, not to the call.
@@ -41,7 +56,7 @@ impl<'g> Training<'g> {
     /// One step of gradient descent over all rows: a single submission, after which everything is still on the GPU.
     pub fn step(&self) -> Result<()> {
         let Self { gpu, model, rows, .. } = self;
-        let inputs = inputs(rows, self.class_weights.as_ref());
+        let inputs = inputs(rows, &self.weights);
         let outputs = outputs(&self.summary, None);
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         model.forward(&mut encoder, rows);
@@ -52,7 +67,7 @@ impl<'g> Training<'g> {
         Ok(())
     }
 
-    /// Mean cross-entropy in nats over the rows, as the last step found it before it changed the parameters.
+    /// The loss over the rows, as the last step found it before it changed the parameters.
     pub fn loss(&self) -> Result<f32> {
         Ok(self.gpu.read_summary(&self.summary, self.rows.shape)?.loss)
     }
@@ -69,10 +84,21 @@ impl<'g> Training<'g> {
         Ok(())
     }
 
-    /// Judges the model by rows that it has not seen; they count alike, whatever the weights in training.
+    /// Logits of rows that the model need not have seen, (rows, classes) row-major.
+    pub fn logits(&self, samples: Samples) -> Result<Vec<f32>> {
+        let Self { gpu, model, .. } = self;
+        let rows = model.upload(&gpu.device, samples)?;
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logits") });
+        model.forward(&mut encoder, &rows);
+        gpu.queue.submit([encoder.finish()]);
+        Ok(gpu.read(&rows.logits)?)
+    }
+
+    /// Judges the model by the cross-entropy of rows that it has not seen; they count alike, whatever the loss and the
+    /// weights in training.
     pub fn judge(&self, test: &Dataset) -> Result<Judgement> {
         let Self { gpu, model, .. } = self;
-        let rows = model.upload(&gpu.device, test)?;
+        let rows = model.upload(&gpu.device, test.samples()?)?;
         let request = Request { details: true, ..Request::default() };
         let loss = gpu.kernel(&CrossEntropy::default(), request)?;
         let details_bytes = u64::from(rows.shape.rows) * size_of::<Details>() as u64;
@@ -81,7 +107,7 @@ impl<'g> Training<'g> {
 
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("judge") });
         model.forward(&mut encoder, &rows);
-        loss.encode(&mut encoder, rows.shape, &inputs(&rows, None), &outputs(&summary, Some(&details)))?;
+        loss.encode(&mut encoder, rows.shape, &inputs(&rows, &Weights::default()), &outputs(&summary, Some(&details)))?;
         gpu.queue.submit([encoder.finish()]);
 
         let summary = gpu.read_summary(&summary, rows.shape)?;
@@ -139,9 +165,20 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
 
 const SUMMARY_BYTES: u64 = size_of::<Summary>() as u64;
 
-fn inputs<'a>(rows: &'a Rows, class_weights: Option<&'a wgpu::Buffer>) -> Inputs<'a> {
-    let class_weights = class_weights.map(wgpu::Buffer::as_entire_buffer_binding);
-    Inputs { class_weights, ..Inputs::new(&rows.logits, &rows.targets) }
+/// Weights on the GPU.
+#[derive(Debug, Default)]
+struct Weights {
+    class: Option<wgpu::Buffer>,
+    positive: Option<wgpu::Buffer>,
+}
+
+fn inputs<'a>(rows: &'a Rows, weights: &'a Weights) -> Inputs<'a> {
+    let whole = |buffer: &'a Option<wgpu::Buffer>| buffer.as_ref().map(wgpu::Buffer::as_entire_buffer_binding);
+    Inputs {
+        class_weights: whole(&weights.class),
+        pos_weights: whole(&weights.positive),
+        ..Inputs::new(&rows.logits, &rows.targets)
+    }
 }
 
 fn outputs<'a>(summary: &'a wgpu::Buffer, details: Option<&'a wgpu::Buffer>) -> Outputs<'a> {

@@ -46,9 +46,11 @@ const ABSENT = 0xffffffffu;
 
 // Where the targets are no class indices there is no survey: the kernels count bad values themselves.
 fn survey_or_status() -> Survey {
-    if (params.flags & IS_SURVEYED) != 0u { return survey[0]; }
     let bad = status[0].bad;
-    return Survey(params.denominator, 0u, ABSENT, bad, select(ABSENT, ~status[0].first_bad, bad > 0u), 0);
+    var s = Survey(0.0, 0u, ABSENT, bad, select(ABSENT, ~status[0].first_bad, bad > 0u), 0);
+    if (params.flags & IS_SURVEYED) != 0u { s = survey[0]; }
+    if (params.flags & COUNT_UNITS) != 0u { s.weight = f32(params.count); }
+    return s;
 }
 
 fn divisor() -> f32 {

@@ -1,5 +1,5 @@
 // The target of a row and its weights.
-// Needs: params, row/weights. Provides: Target, row_target.
+// Needs: params, row/weights, row/ignore. Provides: Target, row_target.
 
 @group(0) @binding(3) var<storage, read> targets: array<i32>;
 @group(0) @binding(5) var<storage, read> row_weights: array<f32>;
@@ -11,12 +11,6 @@ struct Target {
     bad: bool,          // neither a class nor ignored
     class_weight: f32,  // of the target's class; 0 without one
     row_weight: f32,
-}
-
-fn is_ignored(value: i32) -> bool {
-    var found = false;
-    for (var i = 0u; i < params.ignore_count; i++) { found |= params.ignore_index[i / 4u][i % 4u] == value; }
-    return found;
 }
 
 fn row_target(row: u32) -> Target {

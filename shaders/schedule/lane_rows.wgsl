@@ -1,14 +1,8 @@
-// A lane owns four neighbouring positions of a sample, each a row: for class axes that are not last. Neighbouring lanes read
-// neighbouring positions, so loads are coalesced, and nothing is transposed in memory: four classes of four positions are
-// turned in registers.
+// A lane owns four neighbouring positions of a sample, each a row: for class axes that are not last. Nothing is transposed in
+// memory: four classes of four positions are turned in registers.
 //
-// Needs: place, reduce/lane, math/softcap, and a loss or pass fragment, as schedule/workgroup_row.wgsl.
+// Needs: place, reduce/lane, math/softcap, schedule/quads, and a loss or pass fragment, as schedule/workgroup_row.wgsl.
 // Provides: load_logit, and the entry points forward and forward_gradient.
-
-override ALIGNED: bool = true;  // every class of a sample starts on a chunk boundary
-// 16-bit elements that share a word with another lane's: lanes are then dispatched in three rounds, none of which has two
-// lanes at one word. 0 where there is no such thing.
-override ROUNDS: bool = false;
 
 // Blocks of four classes that are summed before a lane starts afresh: bounds the rounding error of a running sum.
 const STRIP = 64u;
@@ -18,40 +12,6 @@ fn largest(x: vec4<f32>) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
 // The logit of a class of the row whose class 0 is at `first_element`.
 fn load_logit(first_element: u32, class_id: u32) -> f32 {
     return capped(vec4(load_element(first_element + class_id * params.inner))).x;
-}
-
-// The positions of a lane.
-struct Quad {
-    row: u32,      // of the first position
-    element: u32,  // of its class 0
-    count: u32,    // positions, up to four; 0 for a lane without work
-}
-
-fn quad_of(id: u32) -> Quad {
-    let quads = (params.inner + 3u) / 4u;
-    let sample = id / quads;
-    let position = 4u * (id % quads);
-    let row = sample * params.inner + position;
-    if row >= params.rows { return Quad(0u, 0u, 0u); }
-    return Quad(row, sample * params.outer_stride + position, min(4u, params.inner - position));
-}
-
-// Four positions of a class; where there are fewer, the last one again.
-fn load_positions(q: Quad, class_id: u32) -> vec4<f32> {
-    let e = q.element + class_id * params.inner;
-    if ALIGNED { return load_chunk(e / 4u); }
-    let i = e + min(vec4(0u, 1u, 2u, 3u), vec4(q.count - 1u));
-    return vec4(load_element(i.x), load_element(i.y), load_element(i.z), load_element(i.w));
-}
-
-fn store_positions(q: Quad, class_id: u32, x: vec4<f32>) {
-    if class_id >= params.classes { return; }
-    let e = q.element + class_id * params.inner;
-    if ALIGNED {
-        store_chunk(e / 4u, x);
-        return;
-    }
-    for (var i = 0u; i < q.count; i++) { store_element(e + i, x[i]); }
 }
 
 // Four classes of four positions, a row of the matrix a position.
@@ -166,14 +126,6 @@ fn write_rows(q: Quad, r: Records) {
         store_positions(q, class_id + 3u, g[3]);
     }
 }
-
-// Neighbours alternate, and the last lane of a sample, which may meet the first, comes by itself.
-fn round_of(id: u32) -> u32 {
-    let quads = (params.inner + 3u) / 4u;
-    return select(id % quads % 2u, 2u, id % quads == quads - 1u);
-}
-
-fn is_mine(q: Quad, id: u32) -> bool { return q.count > 0u && (!ROUNDS || round_of(id) == params.count); }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn forward(

@@ -6,10 +6,11 @@ use super::context::Context;
 use super::elements;
 use super::params::{HAS_CLASS_WEIGHTS, HAS_POS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
 use super::pipeline::Pipelines;
-use super::plan::{Footprint, Plan, Tuning, plan, plan_blocks};
+use super::plan::{Footprint, Plan, Tuning, plan, plan_blocks, plan_regions};
 use super::program::{GpuLoss, Program};
 use super::recorder::{Recorder, Step};
-use super::rows;
+use super::regions::{self, RegionScratch};
+use super::rows::{self, Call};
 use super::scratch::{Room, Scratch, whole};
 use super::shader::{Elements, Family, Shader};
 use super::switch::Switch;
@@ -30,6 +31,7 @@ pub struct Kernel {
     definition: Definition<'static>,
     ignore_index: Vec<i32>,
     scratch: Mutex<Option<Arc<Scratch>>>,
+    region_scratch: regions::Slot,
 }
 
 impl Kernel {
@@ -71,8 +73,8 @@ impl Kernel {
             program.switches.with(Switch::Details, request.details).with(Switch::Softcap, program.softcap.is_some());
         let elements = Elements::new(request.dtype, tuning.native_f16(&context.caps)?, request.gradient);
         let ignore_index = loss.definition().ignore_index.to_vec();
-        let scratch = Mutex::default();
-        let kernel = Self { context, request, program, elements, definition, ignore_index, scratch };
+        let (scratch, region_scratch) = (Mutex::default(), Mutex::default());
+        let kernel = Self { context, request, program, elements, definition, ignore_index, scratch, region_scratch };
         // Reports a forced variant that cannot run, and compiles what every batch needs.
         kernel.prepare(Shape::new(4, 4))?;
         Ok(kernel)
@@ -87,6 +89,7 @@ impl Kernel {
         let plan = self.plan(layout)?;
         match self.family() {
             Family::Elements => elements::prepare(self, &plan),
+            Family::Regions => regions::prepare(self, &plan),
             Family::Labelled | Family::Dense | Family::Plain => rows::prepare(self, &plan),
         }
         if self.request.targets(&self.definition) == TargetKind::Classes {
@@ -114,9 +117,10 @@ impl Kernel {
             row: if self.request.details { size_of::<Details>() as u64 } else { 4 },
         };
         let Context { caps, tuning, .. } = &self.context;
-        match self.family() {
-            Family::Elements => plan_blocks(&layout.into(), footprint.element, caps, *tuning),
-            Family::Labelled | Family::Dense | Family::Plain => plan(layout, footprint, caps, *tuning),
+        match (self.family(), self.definition.unit) {
+            (Family::Elements, _) => plan_blocks(&layout.into(), footprint.element, caps, *tuning),
+            (_, Unit::Region(r)) => plan_regions(&layout.into(), footprint, r.samples_together, caps, *tuning),
+            _ => plan(layout, footprint, caps, *tuning),
         }
     }
 
@@ -141,28 +145,35 @@ impl Kernel {
         let context = &self.context;
         let plan = self.plan(layout)?;
         let tensors = Tensors::check(&layout, &self.definition, self.request, inputs, outputs, context.alignment())?;
+        let regions = RegionScratch::shared(&self.region_scratch, context, &layout, &plan, self.definition.unit)?;
         // Where an unreduced loss is not one a row, the row losses are nobody's but ours.
         let row_losses = tensors.losses.as_ref().filter(|_| self.definition.unit == Unit::Row);
-        let is_elements = self.family() == Family::Elements;
-        let summands = if is_elements { elements::blocks(&plan) } else { layout.rows() };
-        let cuts = Cuts::new(context, summands)?;
+        let (is_elements, is_regions) = (self.family() == Family::Elements, regions.is_some());
+        let summands = match &regions {
+            Some(regions) => regions.count(),
+            None if is_elements => elements::blocks(&plan),
+            None => layout.rows(),
+        };
+        let (row_cuts, cuts) = (Cuts::new(context, layout.rows())?, Cuts::new(context, summands)?);
         let room = Room {
-            blocks: cuts.blocks(),
-            rows: if row_losses.is_none() && !is_elements { layout.rows() } else { 0 },
+            blocks: row_cuts.blocks().max(cuts.blocks()),
+            rows: if row_losses.is_none() && !is_elements && !is_regions { layout.rows() } else { 0 },
             partials: if is_elements { summands } else { 0 },
         };
         let scratch = Scratch::shared(&self.scratch, context, room)?;
-        let losses = match row_losses {
-            Some(losses) => losses.clone(),
-            None if is_elements => scratch.partials(summands),
-            None => scratch.losses(&layout),
+        // What adds up to the loss.
+        let losses = match (row_losses, &regions) {
+            (Some(losses), _) => losses.clone(),
+            (None, Some(regions)) => regions.contributions(),
+            (None, None) if is_elements => scratch.partials(summands),
+            (None, None) => scratch.losses(&layout),
         };
         let params = self.params(&layout, &plan, inputs);
         let mut recorder = Recorder::new("logloss");
 
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
         let survey = if self.request.targets(&self.definition) == TargetKind::Classes {
-            folding.survey(&cuts, &tensors)
+            folding.survey(&row_cuts, &tensors)
         } else {
             &scratch.absent_input
         };
@@ -172,24 +183,26 @@ impl Kernel {
             bindings: vec![(1, whole(survey)), (3, whole(&scratch.status))],
             workgroups: 1,
         });
-        let call = rows::Call {
+        let call = Call {
             kernel: self,
             layout,
             plan: &plan,
             params,
             tensors: &tensors,
             losses: &losses,
+            survey,
             scratch: &scratch,
         };
-        match self.family() {
-            Family::Elements => elements::record(&mut recorder, &call)?,
-            Family::Labelled | Family::Dense | Family::Plain => rows::record(&mut recorder, &call),
+        match (self.family(), &regions) {
+            (Family::Elements, _) => elements::record(&mut recorder, &call)?,
+            (_, Some(regions)) => regions::record(&mut recorder, &call, regions),
+            _ => rows::record(&mut recorder, &call),
         }
         let mut folding = Folding { context, recorder: &mut recorder, plan: &plan, params, scratch: &scratch };
         let sum = folding.sum(&cuts, &losses);
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "summarize"),
-            params,
+            params: Params { denominator: self.last_denominator(&params), ..params },
             bindings: vec![
                 (1, whole(survey)),
                 (2, whole(sum)),
@@ -225,6 +238,11 @@ impl Kernel {
         self.program.fragment.family()
     }
 
+    /// What is left to divide by once the losses are summed. Of a sum of two losses nothing is, unless there are no losses.
+    fn last_denominator(&self, params: &Params) -> f32 {
+        if self.program.switches.has(Switch::Pointwise) { params.denominator.min(1.0) } else { params.denominator }
+    }
+
     fn params(&self, layout: &Layout, plan: &Plan, inputs: &Inputs<'_>) -> Params {
         let flag = |given: bool, flag| if given { flag } else { 0 };
         Params {
@@ -237,7 +255,7 @@ impl Kernel {
             ..Params::default()
         }
         .with_layout(layout)
-        .with_definition(&self.definition, layout)
+        .with_definition(&self.definition, self.request.targets(&self.definition), layout)
         .with_ignore_index(&self.ignore_index)
     }
 }

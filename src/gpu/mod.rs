@@ -15,6 +15,7 @@ mod pipeline;
 mod plan;
 pub(crate) mod program;
 mod recorder;
+mod regions;
 mod rows;
 mod scratch;
 mod shader;

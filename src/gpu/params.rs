@@ -1,7 +1,7 @@
 //! The uniform block of `shaders/params.wgsl`, field by field.
 
 use crate::Layout;
-use crate::definition::{Definition, Mean, TargetKind};
+use crate::definition::{Definition, Mean, TargetKind, Unit};
 use crate::reduction::{MAX_IGNORE_INDICES, Reduction};
 
 #[repr(C)]
@@ -41,6 +41,9 @@ const EMPTY_IS_ZERO: u32 = 8;
 pub(crate) const HAS_POS_WEIGHTS: u32 = 16;
 const COUNT_ROWS: u32 = 32;
 const IS_SURVEYED: u32 = 64;
+const COUNT_UNITS: u32 = 128;
+const SAMPLES_TOGETHER: u32 = 256;
+const WITHOUT_BACKGROUND: u32 = 512;
 
 impl Default for Params {
     fn default() -> Self {
@@ -62,8 +65,8 @@ impl Params {
         self
     }
 
-    /// Adds how the summary divides.
-    pub fn with_definition(mut self, definition: &Definition<'_>, layout: &Layout) -> Self {
+    /// Adds how the summary divides, for targets of a kind that the loss takes.
+    pub fn with_definition(mut self, definition: &Definition<'_>, targets: TargetKind, layout: &Layout) -> Self {
         match definition.denominator(layout) {
             // A count beyond 2^24 is rounded, by less than the sum of that many losses is.
             Some(denominator) => self.denominator = denominator as f32,
@@ -75,8 +78,16 @@ impl Params {
         if definition.mean == Mean::Rows {
             self.flags |= COUNT_ROWS;
         }
-        if definition.targets == TargetKind::Classes {
+        if definition.mean == Mean::Units {
+            self.flags |= COUNT_UNITS;
+            self.count = u32::try_from(definition.unit.count(layout)).unwrap_or(u32::MAX);
+        }
+        if targets == TargetKind::Classes {
             self.flags |= IS_SURVEYED;
+        }
+        if let Unit::Region(regions) = definition.unit {
+            self.flags |= if regions.samples_together { SAMPLES_TOGETHER } else { 0 };
+            self.flags |= if regions.without_background { WITHOUT_BACKGROUND } else { 0 };
         }
         self
     }

@@ -55,7 +55,8 @@ pub struct Plan {
     pub lanes: u32,
     /// How the lanes of the passes over vectors combine, and of a workgroup that owns a row.
     pub reduce: Reduce,
-    /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary.
+    /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary. Of a loss of regions, the samples that
+    /// blocks do not reach beyond.
     pub group_rows: u32,
     /// Every row (or every class of a sample) starts and ends on a chunk boundary.
     pub aligned: bool,
@@ -99,6 +100,9 @@ pub(crate) const BLOCK_LOGITS: u32 = 2048;
 /// Four to sixteen chunks of a block are a lane's.
 const LANES_OF_BLOCKS: u32 = 128;
 
+/// Quads of positions that a lane takes of a block of a region; `QUADS_OF_LANE` of `shaders/schedule/region_sums.wgsl`.
+pub(crate) const QUADS_OF_LANE: u32 = 4;
+
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
 
@@ -123,7 +127,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             lanes: lanes(LANES_OF_ROWS, caps, tuning)?,
             reduce,
             group_rows: 1,
-            aligned: layout.inner() % CHUNK == 0,
+            aligned: layout.inner().is_multiple_of(CHUNK),
             windows: cut(layout.outer(), &[1])?,
             tail: None,
         });
@@ -166,7 +170,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
     let max_binding = tuning.max_binding(caps).min(countable);
     let block_bytes = element_bytes * u64::from(BLOCK_LOGITS);
     let cut = |count| window::cut(count, &[1], block_bytes, max_binding, caps.alignment());
-    let tail_blocks = u32::from(layout.span() % u64::from(CHUNK) != 0);
+    let tail_blocks = u32::from(!layout.span().is_multiple_of(CHUNK.into()));
     let whole = blocks - tail_blocks;
     let tail = cut(tail_blocks)?;
     Ok(Plan {
@@ -177,6 +181,35 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
         aligned: tail_blocks == 0,
         windows: cut(whole)?,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
+    })
+}
+
+/// Plans a batch of a loss of regions, which span one sample or all of them.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn plan_regions(
+    layout: &Layout,
+    footprint: Footprint,
+    samples_together: bool,
+    caps: &Caps,
+    tuning: Tuning,
+) -> Result<Plan> {
+    let lanes = lanes(LANES_OF_ROWS, caps, tuning)?;
+    let sample_bytes =
+        (footprint.element * u64::from(layout.outer_stride())).max(footprint.row * u64::from(layout.inner()));
+    // Of small samples that make up a region together, a block takes as many as it has room for.
+    let fitting = QUADS_OF_LANE * lanes / layout.inner().div_ceil(CHUNK).max(1);
+    let section = if samples_together { fitting.max(1) } else { 1 };
+    Ok(Plan {
+        schedule: RowSchedule::Lanes,
+        lanes,
+        reduce: reduce(caps, tuning)?,
+        group_rows: section,
+        aligned: layout.inner().is_multiple_of(CHUNK),
+        // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.
+        windows: window::cut(layout.outer(), &[section, 1], sample_bytes, tuning.max_binding(caps), caps.alignment())?,
+        tail: None,
     })
 }
 

@@ -25,8 +25,9 @@ pub(crate) struct Call<'r, 'a> {
     pub plan: &'r Plan,
     pub params: Params,
     pub tensors: &'r Tensors<'a>,
-    /// One a row.
+    /// What adds up to the loss: one a row, or partial sums.
     pub losses: &'r Tensor<'a>,
+    pub survey: &'a wgpu::Buffer,
     pub scratch: &'a Scratch,
 }
 
@@ -44,20 +45,23 @@ pub(crate) fn prepare(kernel: &Kernel, plan: &Plan) {
 pub(crate) fn record<'a>(recorder: &mut Recorder<'a>, call: &Call<'_, 'a>) {
     let windows = call.plan.windows.iter().map(|&window| (window, false));
     for (window, tail) in windows.chain(call.plan.tail.map(|window| (window, true))) {
-        let step = call.step(window, tail);
-        if has_rounds(call.kernel.elements(), call.plan) {
-            // The round is a count, which a dispatch over rows has no other use for.
-            recorder.push(Step { params: Params { count: 0, ..step.params }, ..step.clone() });
-            recorder.push(Step { params: Params { count: 1, ..step.params }, ..step.clone() });
-            recorder.push(Step { params: Params { count: 2, ..step.params }, ..step });
-        } else {
-            recorder.push(step);
-        }
+        push_rounds(recorder, call.kernel.elements(), call.plan, call.step(window, tail));
+    }
+}
+
+/// Records a dispatch, in three rounds where two lanes may write to one word.
+pub(crate) fn push_rounds<'a>(recorder: &mut Recorder<'a>, elements: Elements, plan: &Plan, step: Step<'a>) {
+    if !has_rounds(elements, plan) {
+        return recorder.push(step);
+    }
+    for round in 0..3 {
+        // The round is a count, which a dispatch over rows has no other use for.
+        recorder.push(Step { params: Params { count: round, ..step.params }, ..step.clone() });
     }
 }
 
 /// Whether two lanes may write to one word.
-fn has_rounds(elements: Elements, plan: &Plan) -> bool {
+pub(crate) fn has_rounds(elements: Elements, plan: &Plan) -> bool {
     plan.schedule == RowSchedule::Lanes
         && !plan.aligned
         && matches!(elements.place, Place::Separate | Place::InPlace)
@@ -83,7 +87,7 @@ fn pipeline(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> A
 impl<'a> Call<'_, 'a> {
     /// The dispatch over one window.
     fn step(&self, window: Window, tail: bool) -> Step<'a> {
-        let Call { kernel, layout, plan, params, tensors, losses, scratch } = self;
+        let Call { kernel, layout, plan, params, tensors, losses, scratch, .. } = self;
         let context: &Context = kernel.context();
         let alignment = context.alignment();
         let logits = tensors.logits.part(window, alignment);

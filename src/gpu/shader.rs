@@ -30,6 +30,8 @@ pub(crate) enum Family {
     Plain,
     /// Logits, each against one value.
     Elements,
+    /// All positions of a class.
+    Regions,
 }
 
 /// Declares the loss fragments: a line each, with what it needs of `shaders/row/` and `shaders/math/`.
@@ -103,6 +105,12 @@ fragments! {
     Mse: Elements, "mse", [], "loss/mse.wgsl", [ElementLosses];
     /// `shaders/loss/hinge.wgsl`
     Hinge: Elements, "hinge", [], "loss/hinge.wgsl", [ElementLosses, Squared];
+    /// `shaders/loss/dice.wgsl`
+    Dice: Regions, "dice", [], "loss/dice.wgsl", [];
+    /// `shaders/loss/tversky.wgsl`
+    Tversky: Regions, "tversky", [], "loss/tversky.wgsl", [];
+    /// `shaders/loss/generalized_dice.wgsl`
+    GeneralizedDice: Regions, "generalized_dice", [], "loss/generalized_dice.wgsl", [];
     /// `shaders/pass/softmax.wgsl`
     Softmax: Plain, "softmax", ["row/max_sum.wgsl", "row/softmax.wgsl", "row/one_pass.wgsl"], "pass/softmax.wgsl",
         [Logarithm];
@@ -114,6 +122,7 @@ impl Family {
         match self {
             Self::Labelled => &[
                 fragment!("row/weights.wgsl"),
+                fragment!("row/ignore.wgsl"),
                 fragment!("row/target.wgsl"),
                 fragment!("row/labelled.wgsl"),
                 fragment!("row/result.wgsl"),
@@ -129,7 +138,7 @@ impl Family {
                 fragment!("row/max_sum.wgsl"),
                 fragment!("row/softmax.wgsl"),
             ],
-            Self::Plain => &[],
+            Self::Plain | Self::Regions => &[],
             Self::Elements => &[fragment!("element/position.wgsl"), fragment!("row/status.wgsl")],
         }
     }
@@ -143,6 +152,8 @@ impl Family {
                 RowSchedule::Workgroup(Reduce::Subgroup),
             ],
             Self::Elements => &[RowSchedule::Blocks { entries: false }, RowSchedule::Blocks { entries: true }],
+            // Entry points of their own.
+            Self::Regions => &[],
         }
     }
 
@@ -157,7 +168,7 @@ impl Family {
                 (DETAILS, false),
                 (STATUS, false),
             ],
-            Self::Plain => &[],
+            Self::Plain | Self::Regions => &[],
             Self::Elements => &[
                 (TARGETS, true),
                 (CLASS_WEIGHTS, true),
@@ -337,6 +348,30 @@ pub enum Shader {
         /// Who owns a row.
         schedule: RowSchedule,
     },
+    /// Overlap of predictions and targets in the regions, block by block.
+    RegionSums {
+        /// How the logits are bound.
+        elements: Elements,
+        /// How lanes combine.
+        reduce: Reduce,
+    },
+    /// Sums of blocks to sums of regions.
+    RegionFold {
+        /// How lanes combine.
+        reduce: Reduce,
+    },
+    /// Sums of regions to losses, and to the derivatives by the sums.
+    RegionFinish {
+        /// The loss of a region.
+        fragment: LossFragment,
+        /// How lanes combine.
+        reduce: Reduce,
+    },
+    /// The gradient of a loss of regions.
+    RegionGradient {
+        /// How the logits are bound.
+        elements: Elements,
+    },
     /// Weights, ignored rows and bad targets, from the targets alone.
     Survey {
         /// How lanes combine.
@@ -362,9 +397,19 @@ impl Shader {
         let mut all = vec![Self::Gather, Self::Summary, Self::Mean];
         let reduces = [Reduce::Workgroup, Reduce::Subgroup];
         for reduce in reduces {
-            all.extend([Self::Survey { reduce }, Self::Sum { reduce }]);
+            all.extend([Self::Survey { reduce }, Self::Sum { reduce }, Self::RegionFold { reduce }]);
+        }
+        for elements in Elements::all() {
+            match elements.place {
+                Place::None => all.extend(reduces.map(|reduce| Self::RegionSums { elements, reduce })),
+                _ => all.push(Self::RegionGradient { elements }),
+            }
         }
         for &fragment in LossFragment::ALL {
+            if fragment.family() == Family::Regions {
+                all.extend(reduces.map(|reduce| Self::RegionFinish { fragment, reduce }));
+                continue;
+            }
             for elements in Elements::all() {
                 for &schedule in fragment.family().schedules() {
                     // Where the logits end within a chunk, so do the dense tensors.
@@ -383,15 +428,24 @@ impl Shader {
     pub fn needs_subgroups(self) -> bool {
         match self {
             Self::Rows { schedule, .. } => schedule == RowSchedule::Workgroup(Reduce::Subgroup),
-            Self::Survey { reduce } | Self::Sum { reduce } => reduce == Reduce::Subgroup,
-            Self::Gather | Self::Summary | Self::Mean => false,
+            Self::Survey { reduce }
+            | Self::Sum { reduce }
+            | Self::RegionSums { reduce, .. }
+            | Self::RegionFold { reduce }
+            | Self::RegionFinish { reduce, .. } => reduce == Reduce::Subgroup,
+            Self::RegionGradient { .. } | Self::Gather | Self::Summary | Self::Mean => false,
         }
     }
 
     /// Whether it has 16-bit floats, which need `Features::SHADER_F16`.
     #[must_use]
     pub fn needs_f16(self) -> bool {
-        matches!(self, Self::Rows { elements: Elements { storage: Storage::F16, .. }, .. })
+        match self {
+            Self::Rows { elements, .. } | Self::RegionSums { elements, .. } | Self::RegionGradient { elements } => {
+                elements.storage == Storage::F16
+            }
+            _ => false,
+        }
     }
 
     /// Its entry points.
@@ -407,6 +461,10 @@ impl Shader {
                 }
             }
             Self::Rows { .. } => &["forward_gradient"],
+            Self::RegionSums { .. } => &["region_sums"],
+            Self::RegionFold { .. } => &["fold_regions"],
+            Self::RegionFinish { .. } => &["finish_regions"],
+            Self::RegionGradient { .. } => &["region_gradient"],
             Self::Survey { .. } => &["survey_rows", "survey_partials"],
             Self::Sum { .. } => &["sum_blocks"],
             Self::Gather => &["gather"],
@@ -428,6 +486,12 @@ impl Shader {
                 };
                 format!("{}/{}/{schedule}", fragment.name(), elements.label())
             }
+            Self::RegionSums { elements, reduce } => {
+                format!("region_sums/{}/{}", elements.label(), reduce_name(reduce))
+            }
+            Self::RegionFold { reduce } => format!("region_fold/{}", reduce_name(reduce)),
+            Self::RegionFinish { fragment, reduce } => format!("{}/finish/{}", fragment.name(), reduce_name(reduce)),
+            Self::RegionGradient { elements } => format!("region_gradient/{}", elements.label()),
             Self::Survey { reduce } => format!("survey/{}", reduce_name(reduce)),
             Self::Sum { reduce } => format!("sum/{}", reduce_name(reduce)),
             Self::Gather => "gather".into(),
@@ -438,13 +502,26 @@ impl Shader {
 
     /// What can be compiled in or left out.
     pub(crate) fn switches(self) -> Vec<Switch> {
-        let Self::Rows { fragment, schedule, .. } = self else { return Vec::new() };
-        let own: &[Switch] = match schedule {
-            RowSchedule::Workgroup(_) => &[Switch::Edges],
-            RowSchedule::Lanes => &[Switch::Aligned, Switch::Rounds],
-            RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
-        };
-        [own, fragment.switches()].concat()
+        match self {
+            Self::Rows { fragment, schedule, .. } => {
+                let own: &[Switch] = match schedule {
+                    RowSchedule::Workgroup(_) => &[Switch::Edges],
+                    RowSchedule::Lanes => &[Switch::Aligned, Switch::Rounds],
+                    RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
+                };
+                [own, fragment.switches()].concat()
+            }
+            Self::RegionSums { .. } | Self::RegionGradient { .. } => vec![
+                Switch::Aligned,
+                Switch::Rounds,
+                Switch::Sigmoid,
+                Switch::DenseTargets,
+                Switch::Squared,
+                Switch::Pointwise,
+                Switch::FocalTerm,
+            ],
+            _ => Vec::new(),
+        }
     }
 
     /// The composed WGSL, each fragment under a comment that names it.
@@ -453,7 +530,16 @@ impl Shader {
         const MATH: Fragment = fragment!("math/elementary.wgsl");
         const SOFTCAP: Fragment = fragment!("math/softcap.wgsl");
         const WEIGHTS: Fragment = fragment!("row/weights.wgsl");
+        const IGNORE: Fragment = fragment!("row/ignore.wgsl");
         const TARGET: Fragment = fragment!("row/target.wgsl");
+        const STATUS_FRAGMENT: Fragment = fragment!("row/status.wgsl");
+        const QUADS: Fragment = fragment!("schedule/quads.wgsl");
+        const REGION: [Fragment; 4] = [
+            IGNORE,
+            fragment!("region/targets.wgsl"),
+            fragment!("region/prediction.wgsl"),
+            fragment!("region/pointwise.wgsl"),
+        ];
         let mut parts = vec![fragment!("params.wgsl")];
         match self {
             Self::Rows { fragment, elements, schedule } => {
@@ -470,19 +556,40 @@ impl Shader {
                 });
                 parts.extend(fragment.family().parts());
                 parts.extend(fragment.parts());
+                if schedule == RowSchedule::Lanes {
+                    parts.push(QUADS);
+                }
                 parts.push(match schedule {
                     RowSchedule::Workgroup(_) => fragment!("schedule/workgroup_row.wgsl"),
                     RowSchedule::Lanes => fragment!("schedule/lane_rows.wgsl"),
                     RowSchedule::Blocks { .. } => fragment!("schedule/elements.wgsl"),
                 });
             }
+            Self::RegionSums { elements, reduce } => {
+                parts.extend(elements.fragments());
+                parts.extend([reduce_fragment(reduce), MATH, QUADS]);
+                parts.extend(REGION);
+                parts.extend([STATUS_FRAGMENT, fragment!("schedule/region_sums.wgsl")]);
+            }
+            Self::RegionFold { reduce } => parts.extend([reduce_fragment(reduce), fragment!("pass/region_fold.wgsl")]),
+            Self::RegionFinish { fragment, reduce } => {
+                parts.extend([reduce_fragment(reduce), MATH, WEIGHTS, STATUS_FRAGMENT]);
+                parts.extend(fragment.parts());
+                parts.push(fragment!("pass/region_finish.wgsl"));
+            }
+            Self::RegionGradient { elements } => {
+                parts.extend(elements.fragments());
+                parts.extend([MATH, QUADS]);
+                parts.extend(REGION);
+                parts.push(fragment!("schedule/region_gradient.wgsl"));
+            }
             Self::Survey { reduce } => {
-                parts.extend([reduce_fragment(reduce), WEIGHTS, TARGET, fragment!("pass/survey.wgsl")]);
+                parts.extend([reduce_fragment(reduce), WEIGHTS, IGNORE, TARGET, fragment!("pass/survey.wgsl")]);
             }
             Self::Sum { reduce } => parts.extend([reduce_fragment(reduce), fragment!("pass/sum.wgsl")]),
             Self::Gather => {
                 let reduce = reduce_fragment(Reduce::Workgroup);
-                parts.extend([reduce, WEIGHTS, TARGET, fragment!("pass/gather.wgsl")]);
+                parts.extend([reduce, WEIGHTS, IGNORE, TARGET, fragment!("pass/gather.wgsl")]);
             }
             Self::Summary => parts.push(fragment!("pass/summary.wgsl")),
             Self::Mean => parts.push(fragment!("pass/mean.wgsl")),
@@ -501,6 +608,19 @@ impl Shader {
             Self::Rows { fragment, elements, .. } => {
                 [elements.bindings(), fragment.family().bindings().to_vec()].concat()
             }
+            Self::RegionSums { elements, .. } => {
+                [elements.bindings(), vec![(TARGETS, true), (LOSSES, false), (STATUS, false)]].concat()
+            }
+            Self::RegionGradient { elements } => [elements.bindings(), vec![(TARGETS, true), (LOSSES, true)]].concat(),
+            Self::RegionFold { .. } => vec![(INPUT, true), (OUTPUT, false)],
+            Self::RegionFinish { .. } => vec![
+                (REGIONS, false),
+                (CONTRIBUTIONS, false),
+                (SURVEY, true),
+                (CLASS_WEIGHTS, true),
+                (LOSSES, false),
+                (STATUS, false),
+            ],
             Self::Survey { .. } if entry_point == "survey_rows" => {
                 vec![(OUTPUT, false), (TARGETS, true), (CLASS_WEIGHTS, true), (ROW_WEIGHTS, true)]
             }
@@ -521,13 +641,17 @@ pub(crate) const GRADIENT: u32 = 2;
 pub(crate) const TARGETS: u32 = 3;
 pub(crate) const CLASS_WEIGHTS: u32 = 4;
 pub(crate) const ROW_WEIGHTS: u32 = 5;
-/// Losses of rows, or of elements where there are no rows.
+/// Losses of rows, elements or regions; or sums over regions.
 pub(crate) const LOSSES: u32 = 6;
 /// Details of rows, or losses of their elements.
 pub(crate) const DETAILS: u32 = 7;
 /// Of a loss of elements.
 pub(crate) const POS_WEIGHTS: u32 = 7;
 pub(crate) const STATUS: u32 = 8;
+/// Binding numbers of the step from sums over regions to losses.
+pub(crate) const REGIONS: u32 = 1;
+pub(crate) const CONTRIBUTIONS: u32 = 2;
+pub(crate) const SURVEY: u32 = 3;
 /// Binding numbers of the vector passes.
 pub(crate) const INPUT: u32 = 1;
 pub(crate) const OUTPUT: u32 = 2;

@@ -29,12 +29,20 @@ pub(crate) enum Switch {
     Logarithm,
     /// Targets are log-probabilities.
     LogTarget,
-    /// Violations are squared.
+    /// Violations, or predictions, are squared.
     Squared,
     /// The divergence is the other way round.
     Reverse,
     /// The divergence is from the mean of both.
     JensenShannon,
+    /// Each class is a decision of its own.
+    Sigmoid,
+    /// Targets are one value a logit.
+    DenseTargets,
+    /// There is a loss of positions besides that of regions.
+    Pointwise,
+    /// It is the focal loss.
+    FocalTerm,
 }
 
 impl Switch {
@@ -57,6 +65,10 @@ impl Switch {
             Self::Squared => "SQUARED",
             Self::Reverse => "REVERSE",
             Self::JensenShannon => "JENSEN_SHANNON",
+            Self::Sigmoid => "SIGMOID",
+            Self::DenseTargets => "DENSE",
+            Self::Pointwise => "POINTWISE",
+            Self::FocalTerm => "FOCAL",
         }
     }
 }

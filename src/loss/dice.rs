@@ -1,6 +1,8 @@
 //! Dice loss.
 
 use crate::definition::{Definition, Loss, Regions, sealed};
+use crate::gpu::program::{GpuLoss, Program};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Reduction, Result, checks};
 
 /// Dice (or Jaccard) loss of a segmentation, one loss a region: the positions of a class in a sample.
@@ -85,5 +87,19 @@ impl Loss for Dice {
 
     fn definition(&self) -> Definition<'_> {
         Definition::of_regions("dice", self.reduction, self.regions(), &self.ignore_index)
+    }
+}
+
+impl GpuLoss for Dice {
+    fn program(&self) -> Program {
+        let k = if self.jaccard { 2.0 } else { 1.0 };
+        Program {
+            switches: Switches::NONE
+                .with(Switch::Sigmoid, self.activation == Activation::Sigmoid)
+                .with(Switch::Squared, self.squared_pred),
+            ..Program::new(LossFragment::Dice)
+        }
+        .with_options([self.smooth_nr, self.smooth_dr, k, 0.0])
+        .with_more_options([1.0, 0.0, 0.0, 0.0])
     }
 }

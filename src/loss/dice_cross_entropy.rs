@@ -2,6 +2,8 @@
 
 use crate::checks::invalid;
 use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::Switch;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Dice, Reduction, Result, checks};
 
 /// Weighted sum of the [`Dice`] loss and of cross-entropy over the positions.
@@ -56,4 +58,22 @@ pub(super) fn validate_combined(reduction: Reduction) -> Result<()> {
         Reduction::Mean | Reduction::Sum => Ok(()),
         other => Err(invalid("reduction", format!("{other:?}"), "Mean or Sum for a sum of two losses")),
     }
+}
+
+impl GpuLoss for DiceCrossEntropy {
+    fn program(&self) -> Program {
+        combined_program(&self.dice, self.lambda_dice, self.lambda_cross_entropy, 0.0)
+    }
+}
+
+/// The program of `dice` with a loss of positions, whose mean is over the positions that count.
+pub(super) fn combined_program(dice: &Dice, lambda_dice: f32, lambda: f32, gamma: f32) -> Program {
+    let program = dice.program();
+    let is_mean = f32::from(u8::from(dice.reduction == Reduction::Mean));
+    Program { switches: program.switches.with(Switch::Pointwise, true), ..program }.with_more_options([
+        lambda_dice,
+        lambda,
+        gamma,
+        is_mean,
+    ])
 }

@@ -1,7 +1,9 @@
 //! Dice loss plus focal loss.
 
-use super::dice_cross_entropy::validate_combined;
+use super::dice_cross_entropy::{combined_program, validate_combined};
 use crate::definition::{Definition, Loss, sealed};
+use crate::gpu::Switch;
+use crate::gpu::program::{GpuLoss, Program};
 use crate::{Dice, Result, checks};
 
 /// Weighted sum of the [`Dice`] loss and of focal loss over the positions.
@@ -53,5 +55,12 @@ impl Loss for DiceFocal {
 
     fn definition(&self) -> Definition<'_> {
         Definition { name: "dice_focal", ..self.dice.definition() }
+    }
+}
+
+impl GpuLoss for DiceFocal {
+    fn program(&self) -> Program {
+        let program = combined_program(&self.dice, self.lambda_dice, self.lambda_focal, self.gamma);
+        Program { switches: program.switches.with(Switch::FocalTerm, true), ..program }
     }
 }

@@ -1,6 +1,8 @@
 //! Generalised Dice loss.
 
 use crate::definition::{Definition, Loss, Regions, Weights, sealed};
+use crate::gpu::program::{GpuLoss, Program};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Activation, Reduction, Result, checks};
 
 /// Generalised Dice loss of a segmentation, one loss a sample: classes are weighted by how rare they are.
@@ -84,5 +86,21 @@ impl Loss for GeneralizedDice {
             weights: Weights { class: false, positive: false, row: false },
             ..Definition::of_regions("generalized_dice", self.reduction, regions, &self.ignore_index)
         }
+    }
+}
+
+impl GpuLoss for GeneralizedDice {
+    fn program(&self) -> Program {
+        let exponent = match self.balance {
+            ClassBalance::Square => 2.0,
+            ClassBalance::Simple => 1.0,
+            ClassBalance::Uniform => 0.0,
+        };
+        Program {
+            switches: Switches::NONE.with(Switch::Sigmoid, self.activation == Activation::Sigmoid),
+            ..Program::new(LossFragment::GeneralizedDice)
+        }
+        .with_options([self.smooth_nr, self.smooth_dr, exponent, 0.0])
+        .with_more_options([1.0, 0.0, 0.0, 0.0])
     }
 }

@@ -1,6 +1,8 @@
 //! Tversky loss.
 
 use crate::definition::{Definition, Loss, Regions, Weights, sealed};
+use crate::gpu::program::{GpuLoss, Program};
+use crate::gpu::{LossFragment, Switch, Switches};
 use crate::{Activation, Reduction, Result, checks};
 
 /// Tversky loss of a segmentation, one loss a region: Dice with a price each for false positives and false negatives.
@@ -76,5 +78,16 @@ impl Loss for Tversky {
             weights: Weights { class: false, positive: false, row: false },
             ..Definition::of_regions("tversky", self.reduction, regions, &self.ignore_index)
         }
+    }
+}
+
+impl GpuLoss for Tversky {
+    fn program(&self) -> Program {
+        Program {
+            switches: Switches::NONE.with(Switch::Sigmoid, self.activation == Activation::Sigmoid),
+            ..Program::new(LossFragment::Tversky)
+        }
+        .with_options([self.smooth_nr, self.smooth_dr, self.alpha, self.beta])
+        .with_more_options([1.0, 0.0, 0.0, 0.0])
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use logloss::cpu::CpuLoss;
+use logloss::gpu::GpuLoss;
 use logloss::reference::ReferenceLoss;
 use logloss::{Batch, CrossEntropy, Layout, Logits, Nll, Reduction, Regions, Shape, Targets, Unit};
 use safetensors::tensor::TensorView;
@@ -14,11 +15,11 @@ use serde_json::Value;
 use super::golden_loss::{Options, Rounding};
 
 /// What the suites ask of a case's loss.
-pub trait EveryLoss: ReferenceLoss + CpuLoss {}
+pub type AnyGoldenLoss = Box<dyn Tested>;
 
-impl<L: ReferenceLoss + CpuLoss> EveryLoss for L {}
-
-pub type AnyGoldenLoss = Box<dyn EveryLoss>;
+/// The engines under test and the oracle.
+pub trait Tested: GpuLoss + CpuLoss + ReferenceLoss {}
+impl<L: GpuLoss + CpuLoss + ReferenceLoss> Tested for L {}
 
 /// The loss of a case with its options, as this library names them: by its type where engines are still chosen by type.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub enum GoldenLoss {
 }
 
 impl GoldenLoss {
-    pub fn any(&self) -> &dyn EveryLoss {
+    pub fn any(&self) -> &dyn Tested {
         match self {
             Self::CrossEntropy(loss) => loss,
             Self::Nll(loss) => loss,

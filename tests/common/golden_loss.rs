@@ -8,7 +8,7 @@ use logloss::{
 };
 use serde_json::{Map, Value};
 
-use super::golden::GoldenLoss;
+use super::golden::{GoldenLoss, Tested};
 
 /// Which float32 stands for a float64 that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +169,6 @@ impl<'a> Options<'a> {
     }
 }
 
-fn other(loss: impl super::golden::EveryLoss + 'static) -> GoldenLoss {
+fn other(loss: impl Tested + 'static) -> GoldenLoss {
     GoldenLoss::Other(Box::new(loss))
 }

@@ -8,11 +8,14 @@ mod determinism;
 mod golden;
 mod gradient;
 mod interface;
+mod kinship;
 mod odd_values;
 mod passes;
 mod refusals;
 mod regimes;
+mod regions;
 mod rows;
+mod support;
 mod variants;
 
 use std::sync::OnceLock;

@@ -114,6 +114,19 @@ impl ClassAxis {
         if rows > step { rows - rows % step } else { step }
     }
 
+    /// Rows `rows`, (rows, classes) row-major: borrowed from the file where they lie so as aligned float32, else gathered into
+    /// `buffer`.
+    ///
+    /// # Errors
+    /// As [`gather_rows`](Self::gather_rows).
+    pub fn rows_of<'a>(&self, set: &'a TensorSet, rows: Range<usize>, buffer: &'a mut Vec<f32>) -> Result<&'a [f32]> {
+        if let Some(values) = self.borrow_rows(set, rows.clone()) {
+            return Ok(values);
+        }
+        self.gather_rows(set, rows, buffer)?;
+        Ok(buffer)
+    }
+
     /// Rows `rows` without a copy: only for the last axis, and float32 that lies aligned in one file.
     pub fn borrow_rows<'a>(&self, logits: &'a TensorSet, rows: Range<usize>) -> Option<&'a [f32]> {
         if self.inner != 1 || rows.start > rows.end || rows.end > self.rows() {
@@ -180,6 +193,21 @@ impl ClassAxis {
             let mut runs = buffer.chunks_exact(tile.rows).enumerate();
             runs.try_for_each(|(c, run)| output.write(tile.element + c * self.inner, run))
         })
+    }
+
+    /// Transposes whole samples in memory: (outer, inner, classes) becomes (outer, classes, inner).
+    pub fn planes_from_rows(&self, rows: &[f32], planes: &mut [f32]) {
+        let sample = (self.classes * self.inner).max(1);
+        for (rows, planes) in rows.chunks(sample).zip(planes.chunks_mut(sample)) {
+            for (c, plane) in planes.chunks_mut(self.inner.max(1)).enumerate() {
+                plane.iter_mut().zip(rows.iter().skip(c).step_by(self.classes)).for_each(|(to, from)| *to = *from);
+            }
+        }
+    }
+
+    /// The inverse of [`planes_from_rows`](Self::planes_from_rows).
+    pub fn rows_from_planes(&self, planes: &[f32], rows: &mut [f32]) {
+        Self { classes: self.inner, inner: self.classes, ..*self }.planes_from_rows(planes, rows);
     }
 
     /// Lets go of the memory pages of rows that have been read; see [`TensorSet::release`].

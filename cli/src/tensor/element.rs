@@ -74,14 +74,13 @@ pub struct OutOfRange {
     pub value: i128,
 }
 
-/// Widens or rounds floats to float32. An integer type leaves `out` as it is: callers check
-/// [`Element::is_float`] first.
+/// Converts to float32: exact for the 16-bit floats, bool and integers of up to 16 bits, rounded to nearest for the others.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to float32 is what the caller asks for")]
 pub fn to_f32(element: Element, bytes: &[u8], out: &mut [f32]) {
     match element {
         Element::F32 => each(bytes, out, f32::from_le_bytes),
         // bfloat16 is the upper half of a float32.
         Element::Bf16 => each(bytes, out, |b: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
-        #[expect(clippy::cast_possible_truncation, reason = "rounding to float32 is what the caller asks for")]
         Element::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
         Element::F16 => {
             // Blocks, as half converts a slice several times faster than single values.
@@ -93,7 +92,15 @@ pub fn to_f32(element: Element, bytes: &[u8], out: &mut [f32]) {
                 }
             }
         }
-        _ => {}
+        Element::I8 => each(bytes, out, |b| i8::from_le_bytes(b).into()),
+        Element::I16 => each(bytes, out, |b| i16::from_le_bytes(b).into()),
+        Element::I32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32),
+        Element::I64 => each(bytes, out, |b| i64::from_le_bytes(b) as f32),
+        Element::U8 => each(bytes, out, |b| u8::from_le_bytes(b).into()),
+        Element::U16 => each(bytes, out, |b| u16::from_le_bytes(b).into()),
+        Element::U32 => each(bytes, out, |b| u32::from_le_bytes(b) as f32),
+        Element::U64 => each(bytes, out, |b| u64::from_le_bytes(b) as f32),
+        Element::Bool => each(bytes, out, |[b]: [u8; 1]| if b == 0 { 0.0 } else { 1.0 }),
     }
 }
 

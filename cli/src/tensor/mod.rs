@@ -126,18 +126,42 @@ impl Tensor {
         self.len
     }
 
-    /// Reads elements `range` as float32: float16 and bfloat16 widen exactly, float64 rounds to nearest.
+    /// Checks that the elements are floats.
     ///
     /// # Errors
-    /// The elements are not floats, or range, array and `out` disagree in length.
-    pub fn read_f32(&self, range: Range<usize>, out: &mut [f32]) -> Result<()> {
-        if !self.element.is_float() {
-            bail!(
-                "{}: {} values where floats are needed; save them as float32 (numpy: x.astype(numpy.float32))",
-                self.source,
-                self.element
-            );
+    /// They are integers; the message names the file.
+    pub fn check_floats(&self) -> Result<()> {
+        if self.element.is_float() {
+            return Ok(());
         }
+        bail!(
+            "{}: {} values where floats are needed; save them as float32 (numpy: x.astype(numpy.float32))",
+            self.source,
+            self.element
+        )
+    }
+
+    /// Checks that the elements are integers; bool is one.
+    ///
+    /// # Errors
+    /// They are floats; the message names the file.
+    pub fn check_integers(&self) -> Result<()> {
+        if !self.element.is_float() {
+            return Ok(());
+        }
+        bail!(
+            "{}: {} values where integers are needed; save class indices as integers (numpy: x.astype(numpy.int64)) or \
+             choose a loss that takes one value a logit",
+            self.source,
+            self.element
+        )
+    }
+
+    /// Reads elements `range` as float32: float16 and bfloat16 widen exactly, other types round to nearest.
+    ///
+    /// # Errors
+    /// Range, array and `out` disagree in length.
+    pub fn read_f32(&self, range: Range<usize>, out: &mut [f32]) -> Result<()> {
         element::to_f32(self.element, self.slice(range, out.len())?, out);
         Ok(())
     }
@@ -148,14 +172,7 @@ impl Tensor {
     /// The elements are not integers, a value does not fit int32 (the message names its flat index), or range, array
     /// and `out` disagree in length.
     pub fn read_i32(&self, range: Range<usize>, out: &mut [i32]) -> Result<()> {
-        if self.element.is_float() {
-            bail!(
-                "{}: {} values where integers are needed; save class indices as integers (numpy: \
-                 x.astype(numpy.int64)) or choose a loss that takes float targets",
-                self.source,
-                self.element
-            );
-        }
+        self.check_integers()?;
         let start = range.start;
         element::to_i32(self.element, self.slice(range, out.len())?, out).map_err(|bad| {
             anyhow!(

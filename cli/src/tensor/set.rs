@@ -95,6 +95,22 @@ impl TensorSet {
         Some((tensor.source(), index - start))
     }
 
+    /// Checks that the elements are floats.
+    ///
+    /// # Errors
+    /// As [`Tensor::check_floats`].
+    pub fn check_floats(&self) -> Result<()> {
+        self.tensors.iter().try_for_each(Tensor::check_floats)
+    }
+
+    /// Checks that the elements are integers.
+    ///
+    /// # Errors
+    /// As [`Tensor::check_integers`].
+    pub fn check_integers(&self) -> Result<()> {
+        self.tensors.iter().try_for_each(Tensor::check_integers)
+    }
+
     /// Reads elements `range` as float32; see [`Tensor::read_f32`].
     ///
     /// # Errors

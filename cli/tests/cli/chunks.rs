@@ -68,3 +68,35 @@ fn several_files_are_one_batch() {
         }
     }
 }
+
+// Until every engine has every loss.
+#[cfg(any())]
+#[test]
+fn any_memory_gives_the_same_bits_of_every_kind_of_loss() {
+    let files = Files::new();
+    // 3 x 7 x 23 rows of 5 classes.
+    let count = 3 * 7 * 23 * 5;
+    let dense: Vec<f32> = (0..count).map(|i| (i * 37 % 11) as f32 / 10.0).collect();
+    let outputs = ["loss", "grad"].map(|name| files.path(&format!("{name}.npy")));
+    for (axis, shape) in [(1, [3, 5, 7, 23]), (3, [3, 7, 23, 5])] {
+        let x = files.f32("x.npy", &shape, &logits(count / 5, 5));
+        let y = files.f32("y.npy", &shape, &dense);
+        for loss in ["soft-cross-entropy", "kl-div", "bce-with-logits", "mse", "dice", "generalized-dice"] {
+            for engine in ENGINES {
+                let run = |memory| {
+                    let [loss_file, grad] = outputs.each_ref().map(|path| path.display());
+                    let more = format!(
+                        "--loss {loss} --engine {engine} --class-axis {axis} --memory {memory} --json --out-loss {loss_file} \
+                         --out-grad {grad}"
+                    );
+                    let report = numbers(Run::eval(&x, &y, &more).json());
+                    (report, outputs.each_ref().map(|path| fs::read(path).expect("an output")))
+                };
+                let whole = run("256MiB");
+                for memory in ["1", "50KB"] {
+                    assert!(run(memory) == whole, "{loss} on {engine}, axis {axis}, memory {memory}");
+                }
+            }
+        }
+    }
+}

@@ -9,5 +9,8 @@ mod golden;
 #[cfg(unix)]
 mod interrupt;
 mod json;
+// Until every engine has every loss.
+#[cfg(any())]
+mod losses;
 mod run;
 mod usage;

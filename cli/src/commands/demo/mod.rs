@@ -4,13 +4,13 @@ mod data;
 
 use std::time::Instant;
 
+use logloss::Reduction;
 use logloss::totals::{PairwiseSum, Totals, reduced_loss};
-use logloss::{CrossEntropy, Reduction};
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, EngineName, Session};
+use crate::engine::{Engine, EngineName, Goal, Reduce, Session};
 use crate::failure::{Failure, Outcome};
-use crate::loss::Loss;
+use crate::loss::{Loss, LossName, LossOptions};
 use crate::{number, output, report};
 use data::Rows;
 
@@ -100,12 +100,12 @@ struct Measured {
 impl Comparison {
     fn of(rows: &Rows, engines: &[Engine]) -> Outcome<Self> {
         let batch = rows.batch()?;
-        let denominator = Some(rows.targets.len() as f64);
-        let mut exact = Engine::Reference.session(&cross_entropy(), denominator, true)?;
+        let goal = Goal { reduce: Reduce::Over(rows.targets.len() as f64), gradient: true, dense_targets: false };
+        let mut exact = Engine::Reference.session(&cross_entropy()?, goal)?;
         let exact = exact.evaluate(&batch)?.evaluation.gradient;
         let mut measured = Vec::new();
         for engine in engines {
-            let mut session = engine.session(&cross_entropy(), denominator, true)?;
+            let mut session = engine.session(&cross_entropy()?, goal)?;
             let warm_up = session.evaluate(&batch)?;
             let mut totals = Totals::default();
             totals.push_chunk(&rows.labels(), &warm_up.evaluation)?;
@@ -174,8 +174,8 @@ fn engine_label(engine: &str, adapter: Option<&str>) -> String {
     if label.chars().count() <= 32 { label } else { label.chars().take(29).chain("...".chars()).collect() }
 }
 
-fn cross_entropy() -> Loss {
-    Loss::CrossEntropy(CrossEntropy::default())
+fn cross_entropy() -> Outcome<Loss> {
+    Loss::new(LossName::CrossEntropy, &LossOptions { no_ignore_index: true, ..LossOptions::default() })
 }
 
 fn best_seconds(session: &mut Session<'_>, rows: &Rows, runs: usize) -> Outcome<f64> {
@@ -219,7 +219,8 @@ fn hard_rows(engines: &[Engine]) -> Outcome<Vec<HardRow>> {
         let rows = Rows { logits: logits.to_vec(), targets: vec![0], classes: logits.len() };
         let mut losses = Vec::new();
         for engine in engines {
-            let result = engine.session(&cross_entropy(), None, false)?.evaluate(&rows.batch()?)?;
+            let goal = Goal { reduce: Reduce::Sum, gradient: false, dense_targets: false };
+            let result = engine.session(&cross_entropy()?, goal)?.evaluate(&rows.batch()?)?;
             let exact = result.exact_losses.and_then(|losses| losses.first().copied());
             let rounded = result.evaluation.losses.first().map(|&loss| loss.into());
             losses.push((engine.name(), exact.or(rounded).unwrap_or(f64::NAN)));

@@ -125,6 +125,7 @@ fn integers_convert_with_a_range_check() {
     for (descr, data, expected) in cases {
         let t = open(&files.add("t.npy", &npy_file(descr, &[2], data))).unwrap();
         assert_eq!(read_i32(&t).unwrap(), expected, "{descr}");
+        assert_eq!(read_f32(&t), expected.iter().map(|&i| i as f32).collect::<Vec<_>>(), "{descr}");
     }
     let wide: [(&str, Vec<u8>, &str); 4] = [
         ("<u4", [0_u32, 1 << 31].map(u32::to_le_bytes).concat(), "2147483648"),
@@ -146,7 +147,7 @@ fn the_wrong_kind_of_number_is_an_error() {
     let floats = open(&files.add_f32("floats.npy", &[2], &[1.0, 2.0])).unwrap();
     assert_error(read_i32(&floats), &["floats.npy", "float32", "integers", "astype"]);
     let ints = open(&files.add("ints.npy", &npy_file("<i4", &[2], &[0; 8]))).unwrap();
-    assert_error(ints.read_f32(0..2, &mut [0.0; 2]), &["ints.npy", "int32", "floats", "astype"]);
+    assert_error(ints.check_floats(), &["ints.npy", "int32", "floats", "astype"]);
     assert_eq!(ints.as_f32(), None);
 }
 
