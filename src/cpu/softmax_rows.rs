@@ -159,7 +159,7 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
                     let x = part.row(r, &mut scratch.row);
                     out.details[r - all.start] = details(x, label, &finished, lane);
                 }
-                totals.push(label, r, &finished, lane, &mut out.losses);
+                totals.push(label, r, &finished, lane, out.losses);
                 if wants_gradient {
                     let gradient = &mut scratch.stored[lane * classes..(lane + 1) * classes];
                     match rows.fate(label, &finished, lane) {
@@ -272,14 +272,14 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
             sum.store_slice(&mut bundle.sum[..lanes]);
             deficit.store_slice(&mut bundle.deficit[..lanes]);
             let finished = rows.finish(simd, classes, &bundle);
-            for lane in 0..n {
-                let (r, label) = (first + lane, labels[lane]);
+            for (lane, &label) in labels[..n].iter().enumerate() {
+                let r = first + lane;
                 if !out.details.is_empty() {
                     scratch.row.clear();
                     scratch.row.extend((0..classes).map(|c| scratch.tile[c * lanes + lane]));
                     out.details[r - all.start] = details(&scratch.row, label, &finished, lane);
                 }
-                totals.push(label, r, &finished, lane, &mut out.losses);
+                totals.push(label, r, &finished, lane, out.losses);
             }
 
             if wants_gradient {
@@ -533,7 +533,7 @@ impl<M: MarginLoss> Rows<'_, M> {
     }
 
     /// Rows of which each is shared out among the threads.
-    fn long(&self, part: &mut Part<'_>, mut out: RowOutputs<'_>, scratch: &mut Scratch) -> RowTotals {
+    fn long(&self, part: &mut Part<'_>, out: RowOutputs<'_>, scratch: &mut Scratch) -> RowTotals {
         let mut totals = RowTotals::new(part.rows());
         let start = part.rows().start;
         let factor = f64::from(self.options.inverse_temperature());
@@ -563,7 +563,7 @@ impl<M: MarginLoss> Rows<'_, M> {
                 self.put(merged.unwrap_or(Merged::NONE), 0, &mut bundle);
             }
             let finished = self.job.instructions.run(FinishOne { rows: self, classes, bundle: &bundle });
-            totals.push(label, r, &finished, 0, &mut out.losses);
+            totals.push(label, r, &finished, 0, out.losses);
             if self.job.tensor.has_gradient() {
                 let fate = self.fate(label, &finished, 0);
                 pieces.par_iter_mut().for_each_init(Scratch::default, |scratch, piece| match fate {

@@ -400,7 +400,7 @@ impl Part<'_> {
                 }
                 Some(Pointer::F16(p)) => {
                     let to = std::slice::from_raw_parts_mut(p.add(at), values.len());
-                    convert(values, to, streams, |to, from| to.convert_from_f32_slice(from));
+                    convert(values, to, streams, HalfFloatSliceExt::convert_from_f32_slice);
                 }
                 Some(Pointer::Bf16(p)) => {
                     let to = std::slice::from_raw_parts_mut(p.add(at), values.len());
