@@ -1,11 +1,8 @@
 // The gradient is written over the logits.
-// Needs: params, elem. Provides: load_chunk, load_element, before_stores, store_chunk, store_masked, store_element.
-// Chunks and elements count from the start of the window.
+// Needs: params, elem. Provides: logits, before_stores, store_chunk, store_masked, store_element, which count from the start of
+// the window.
 
 @group(0) @binding(1) var<storage, read_write> logits: array<Chunk>;
-
-fn load_chunk(chunk: u32) -> vec4<f32> { return unpack(logits[params.logits_base / 4u + chunk]); }
-fn load_element(element: u32) -> f32 { return load_chunk(element / 4u)[element % 4u]; }
 
 // A fast lane must not write over a logit, such as the target's, that a slower one has yet to read.
 fn before_stores() { storageBarrier(); }

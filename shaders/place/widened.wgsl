@@ -1,12 +1,9 @@
 // Logits are read from one buffer, the gradient is written to another, in float32.
-// Needs: params, elem. Provides: load_chunk, load_element, before_stores, store_chunk, store_masked, store_element.
-// Chunks and elements count from the start of the window.
+// Needs: params, elem. Provides: logits, before_stores, store_chunk, store_masked, store_element, which count from the start of
+// the window.
 
 @group(0) @binding(1) var<storage, read> logits: array<Chunk>;
 @group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;
-
-fn load_chunk(chunk: u32) -> vec4<f32> { return unpack(logits[params.logits_base / 4u + chunk]); }
-fn load_element(element: u32) -> f32 { return load_chunk(element / 4u)[element % 4u]; }
 
 fn before_stores() {}
 fn store_chunk(chunk: u32, x: vec4<f32>) { gradient[params.gradient_base / 4u + chunk] = x; }

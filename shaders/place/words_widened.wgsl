@@ -1,25 +1,9 @@
-// As widened.wgsl, word by word: the last rows of a batch that does not end on a chunk boundary, and samples whose classes
-// do not start on one.
-// Needs: params, elem. Provides: load_chunk, load_element, before_stores, store_chunk, store_masked, store_element.
-// Chunks and elements count from the start of the window. Chunks must start at a word; a chunk may end behind the last
-// logit, where nothing is read or written.
+// As widened.wgsl, word by word.
+// Needs: params, elem. Provides: logits, before_stores, store_chunk, store_masked, store_element, which count from the start of
+// the window.
 
 @group(0) @binding(1) var<storage, read> logits: array<Word>;
 @group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
-
-fn load_chunk(chunk: u32) -> vec4<f32> {
-    let first = (params.logits_base + 4u * chunk) * WORDS / 4u;
-    var c = Chunk();
-    for (var i = 0u; i < WORDS; i++) { c[i] = logits[min(first + i, arrayLength(&logits) - 1u)]; }
-    return unpack(c);
-}
-fn load_element(element: u32) -> f32 {
-    let e = params.logits_base + element;
-    let word = e * WORDS / 4u;
-    var c = Chunk();
-    c[word % WORDS] = logits[word];
-    return unpack(c)[e % 4u];
-}
 
 fn before_stores() {}
 fn store_masked(chunk: u32, x: vec4<f32>, keep: vec4<bool>) {

@@ -243,5 +243,5 @@ impl Sum {
 
 /// Lanes of a pass over a vector: those of a long row.
 fn vector_plan(context: &Context) -> Result<Plan> {
-    plan(Shape::new(0, u32::MAX), Footprint::F32, &context.caps, context.tuning)
+    plan(Shape::new(0, 8192), Footprint::F32, &context.caps, context.tuning)
 }

@@ -175,7 +175,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     let ends_in_gap = !layout.is_contiguous() && layout.classes() % CHUNK != 0;
     let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
     let whole = layout.outer() - tail_rows;
-    let tail = cut(tail_rows, &[tail_rows])?;
+    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
     let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
     let (schedule, lanes) = match tuning.team.unwrap_or_else(|| team(&layout, group_logits, caps, tuning)) {
         Team::Workgroup => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
@@ -194,7 +194,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
         reduce,
         group_rows,
         aligned,
-        windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
+        windows,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
     })
 }

@@ -99,7 +99,7 @@ impl Elements {
         all
     }
 
-    pub(super) fn fragments(self) -> [Fragment; 2] {
+    pub(super) fn fragments(self) -> Vec<Fragment> {
         let place = match (self.words, self.place) {
             (false, Place::None) => fragment!("place/none.wgsl"),
             (false, Place::Separate) => fragment!("place/separate.wgsl"),
@@ -110,7 +110,12 @@ impl Elements {
             (true, Place::Widened) => fragment!("place/words_widened.wgsl"),
             (true, Place::InPlace) => fragment!("place/words_in_place.wgsl"),
         };
-        [self.storage.fragment(), place]
+        let load = if self.words { fragment!("place/load_words.wgsl") } else { fragment!("place/load_chunks.wgsl") };
+        let mut all = vec![self.storage.fragment(), place, load];
+        if self.words && matches!(self.place, Place::Separate | Place::InPlace) {
+            all.push(fragment!("place/store_words.wgsl"));
+        }
+        all
     }
 
     pub(super) fn label(self) -> String {
