@@ -68,25 +68,27 @@ impl Case<'_> {
         Shape::new(rows, self.classes).elements()
     }
 
-    /// Bytes of the logits, and of the gradient.
+    /// Bytes of the logits, and of the gradient. Like all sizes here it ends at the greatest number, which no memory holds.
     pub fn logits_bytes(&self, rows: u32) -> u64 {
-        self.dtype.bytes() * self.elements(rows)
+        self.dtype.bytes().saturating_mul(self.elements(rows))
     }
 
     /// Bytes of the targets.
     pub fn targets_bytes(&self, rows: u32) -> u64 {
-        4 * if self.has_dense_targets() { self.elements(rows) } else { rows.into() }
+        let targets = if self.has_dense_targets() { self.elements(rows) } else { rows.into() };
+        targets.saturating_mul(4)
     }
 
     /// Bytes that the result cannot be had without: each logit and target read once, each entry of the gradient written once.
     pub fn bytes(&self, pass: Pass, rows: u32) -> u64 {
         let logits = self.logits_bytes(rows);
-        logits + self.targets_bytes(rows) + if pass.has_gradient() { logits } else { 0 }
+        let gradient = if pass.has_gradient() { logits } else { 0 };
+        self.upload_bytes(rows).saturating_add(gradient)
     }
 
     /// Bytes from the host to the device.
     pub fn upload_bytes(&self, rows: u32) -> u64 {
-        self.logits_bytes(rows) + self.targets_bytes(rows)
+        self.logits_bytes(rows).saturating_add(self.targets_bytes(rows))
     }
 }
 

@@ -54,7 +54,7 @@ impl Device {
     pub fn can_hold(&self, case: &Case<'_>, rows: u32) -> Result<(), String> {
         let wgpu::Limits { max_buffer_size, .. } = self.gpu.device.limits();
         match case.logits_bytes(rows).max(case.targets_bytes(rows)) {
-            bytes if bytes.next_multiple_of(16) <= max_buffer_size => Ok(()),
+            bytes if bytes.checked_next_multiple_of(16).is_some_and(|bytes| bytes <= max_buffer_size) => Ok(()),
             bytes => Err(format!(
                 "a buffer of {} exceeds the device's {}",
                 crate::number::bytes(bytes),

@@ -18,12 +18,15 @@ pub(super) fn text(results: &Results) -> String {
             "kernel_clock": device.clock(),
         })
     });
-    let shapes = results.series.iter().flat_map(|series| {
-        let given = series.points.iter().filter(|point| point.is_given);
-        given.map(|point| format!("{}x{}", point.rows, series.classes))
-    });
-    let mut shapes: Vec<_> = shapes.collect();
-    shapes.dedup();
+    let mut shapes: Vec<String> = Vec::new();
+    for series in &results.series {
+        for point in series.points.iter().filter(|point| point.is_given) {
+            let shape = format!("{}x{}", point.rows, series.classes);
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+    }
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| {
         object.insert(key.to_owned(), value);

@@ -39,6 +39,7 @@ use data::Data;
 use device::Device;
 use gpu::GpuSubject;
 use host::{Host, HostCopy};
+use html::Page;
 use measure::{Bench, Subject};
 use results::{HostFacts, Results};
 use statistics::Spread;
@@ -55,9 +56,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let losses = arguments.losses();
     let losses: Vec<_> =
         losses.into_iter().map(|name| Loss::new(name, &LossOptions::default())).collect::<Outcome<_>>()?;
-    if let Some(page) = &arguments.html {
-        html::check_place(page)?;
-    }
+    let page = arguments.html.as_deref().map(Page::create).transpose()?;
     let interrupt = Interrupt::listen()?;
     let date = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let mut host = Host::new(arguments.threads)?;
@@ -134,8 +133,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         series,
         notes,
     };
-    if let Some(page) = &arguments.html {
-        html::write(page, &results)?;
+    if let Some(page) = page {
+        page.finish(&results)?;
     }
     if arguments.json {
         results.notes.iter().for_each(|note| output::note(format_args!("note: {note}")));
