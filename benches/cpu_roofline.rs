@@ -8,7 +8,7 @@
 //! RAYON_NUM_THREADS=2 cargo bench --bench cpu_roofline
 //! ```
 //!
-//! `LOGLOSS_ROUNDS` sets the number of rounds. Without `--bench` it runs once, on small shapes.
+//! `LOGLOSS_ROUNDS` sets the number of rounds, `LOGLOSS_SHAPE="8192 x 32000"` leaves out all other shapes. Without `--bench` it runs once, on small shapes.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -172,6 +172,10 @@ fn bce_with_logits(shape: Shape, rounds: usize) {
 
 /// Runs the passes in turn, once unmeasured and then `rounds` times, and prints the table.
 fn measure(shape: Shape, rounds: usize, mut passes: Vec<Pass<'_>>) {
+    let name = format!("{} x {}", shape.rows, shape.classes);
+    if std::env::var("LOGLOSS_SHAPE").is_ok_and(|only| only != name) {
+        return;
+    }
     // Short passes are repeated, so that each is measured over some milliseconds.
     let repeats = if rounds == 1 { 1 } else { (2e8 / passes[0].bytes).ceil().max(1.0) as usize };
     let mut times = vec![Vec::new(); passes.len()];
@@ -191,7 +195,7 @@ fn measure(shape: Shape, rounds: usize, mut passes: Vec<Pass<'_>>) {
         let time = median(of_pass.iter().copied());
         println!(
             "{:>16}  {:<28} {:>10.2} {:>8.2} {:>7.1}%",
-            format!("{} x {}", shape.rows, shape.classes),
+            name,
             pass.name,
             1e3 * time,
             1e-9 * pass.bytes / time,

@@ -13,7 +13,8 @@
 //!   the condition is learned and what it takes from shared parameters, but here nothing is shared and no answer changes.
 //! - **Positive weights** make the patients with the condition count as much as all those without. Most of them are found,
 //!   and a third of the others is alarmed: what a screening wants, and a surgery does not.
-//! - **Focal loss** alone turns from the easy rows to the hard ones of both kinds; with `alpha` it leans to the positives.
+//! - **Focal loss** alone turns from the easy rows to the hard ones of both kinds; with `alpha` it leans to the positives. Its 0.9
+//!   was picked among 0.25, 0.9 and 0.95 by looking at the test patients, so what it gains there is on the large side.
 //!
 //! No loss adds knowledge: it chooses a point between patients missed and patients alarmed. `target/examples-output`, or a
 //! folder named as an argument, gets a picture of it. There are some forty test patients with each rare condition, so one

@@ -1,6 +1,9 @@
 //! Checks of options that losses share.
 
-use crate::{Error, MAX_IGNORE_INDICES, Result};
+use crate::{Error, Result};
+
+/// Largest number of ignore indices: they travel in a uniform block.
+pub const MAX_IGNORE_INDICES: usize = 16;
 
 pub(crate) fn invalid(option: &'static str, value: impl ToString, domain: &'static str) -> Error {
     Error::InvalidOption { option, value: value.to_string(), domain }

@@ -1,7 +1,8 @@
 //! Classification losses and their gradients over large batches of logits, on any GPU through [wgpu].
 //!
-//! WGSL compute shaders read each logit once for the loss, and once more for the gradient, with no framework around them: on
-//! Vulkan, Metal, DX12 and in browsers. Every result is held to a float64 [`reference`](mod@reference).
+//! Eighteen losses: cross-entropy, focal and margin losses, divergences, binary losses, and Dice and its kin. WGSL compute shaders
+//! run them with no framework around, on Vulkan, Metal, DX12 and in browsers; a CPU engine has all of them too. Every result is
+//! held to a float64 [`reference`](mod@reference).
 //!
 //! # Just a number
 //!
@@ -34,6 +35,24 @@
 //! # }
 //! ```
 //!
+//! # Images, and any loss at run time
+//!
+//! A [`Layout`] says where the classes are, and nothing is transposed. [`AnyLoss`] is a loss that every engine has.
+//!
+//! ```
+//! use logloss::{AnyLoss, Batch, Dice, Focal, Layout, Request, cpu};
+//!
+//! // One image of 2 x 2 pixels and two classes: all logits of class 0, then all of class 1.
+//! let logits = [2.0, 1.0, -1.0, 0.5, /* class 1 */ -2.0, 0.0, 1.0, 0.0];
+//! let batch = Batch::new(Layout::planes(1, 2, 4)?, &logits, &[0, 0, 1, 1]);
+//! let losses: [Box<dyn AnyLoss>; 2] = [Box::new(Dice::default()), Box::new(Focal::default())];
+//! for loss in &losses {
+//!     let result = cpu::evaluate(loss.as_ref(), Request::FORWARD, &batch)?;
+//!     println!("{}: {}", loss.definition().name, result.summary.loss);
+//! }
+//! # Ok::<(), logloss::Error>(())
+//! ```
+//!
 //! # The mathematics
 //!
 //! For a row of logits `x` with target `t`, let `rest = logsumexp of x_c over c != t` and `z = rest - x_t`. Then
@@ -43,24 +62,39 @@
 //! ```
 //!
 //! Nothing subtracts two nearly equal numbers, so neither an offset of 1e6 nor a confident row loses digits. `rest` is a pair
-//! (maximum, sum of exponentials relative to it) that merges associatively: over lanes, workgroups and windows.
+//! (maximum, sum of exponentials relative to it) that merges associatively: over strips of a row and over lanes. The other losses
+//! take the same care: divergences are sums of terms that are not negative, and Dice loss is computed from what is wrong.
 //!
 //! # Shapes, dtypes, units
 //!
-//! Logits are float32, (rows, classes) row-major; targets are int32 class indices, (rows). Losses are in nats. Sizes are in
-//! bytes where a name says so, and in elements elsewhere.
+//! | tensor | shape | dtype |
+//! | --- | --- | --- |
+//! | logits | (N, C), (N, C) with a row stride, or (N, C, d1, .., dk): see [`Layout`] | float32, float16, bfloat16: [`DType`] |
+//! | gradient | as the logits | the logits', or float32: [`Gradient`] |
+//! | class targets | (rows), with rows = N * d1 * .. * dk | int32 |
+//! | dense targets, losses of elements | as the logits, without gaps | float32 |
+//! | losses of rows, row weights | (rows) | float32 |
+//! | losses of regions | (samples, classes), or less: see [`Regions`] | float32 |
+//! | class weights, positive weights | (classes) | float32 |
+//!
+//! The [`Definition`] of a loss says which targets and weights it takes, what an unreduced loss belongs to ([`Unit`]), and what a mean
+//! divides by ([`Mean`]). Losses are in nats where there is a logarithm in them. Sizes are in bytes where a name says so, and in
+//! elements elsewhere.
 //!
 //! # Layers
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`loss`] | the losses: options, formulas, meaning |
+//! | [`batch`], [`layout`] | what goes in: host slices, and where each logit lies |
+//! | [`definition`], [`summary`] | what every engine asks of a loss, and what a batch came to |
 //! | [`gpu`] | kernels, their planning, and optional help with devices |
-//! | [`cpu`] | the same losses on the CPU |
-//! | [`reference`](mod@reference) | the float64 oracle |
+//! | [`loss`] | the losses: options, formulas, meaning |
 //! | [`totals`] | totals of a stream of batches, the same bits for any chunking |
+//! | [`cpu`] | the same losses on the CPU, on all cores, with vector instructions |
+//! | [`reference`](mod@reference) | the float64 oracle |
 //!
-//! `ARCHITECTURE.md` and `shaders/README.md` in the repository say how the pieces fit and why.
+//! `ARCHITECTURE.md` and `shaders/README.md` in the repository say how the pieces fit and why, and `docs/losses.md` what every loss
+//! supports.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -82,6 +116,7 @@ pub mod totals;
 
 pub use any::AnyLoss;
 pub use batch::{Batch, Logits, Targets};
+pub use checks::MAX_IGNORE_INDICES;
 pub use definition::{Definition, Loss, Mean, Regions, TargetKind, Unit, Weights};
 pub use dtype::DType;
 pub use error::{Error, Result};
@@ -92,7 +127,7 @@ pub use loss::{
     GeneralizedDice, Hinge, KlDiv, LogitDivergence, Mse, MultiMargin, Nll, SigmoidFocal, SoftCrossEntropy,
     SquaredHinge, Tversky,
 };
-pub use reduction::{MAX_IGNORE_INDICES, Reduction};
+pub use reduction::Reduction;
 pub use summary::{ABSENT, Details, Evaluation, Gradient, Request, Summary};
 pub use wgpu;
 

@@ -45,6 +45,3 @@ impl Reduction {
         }
     }
 }
-
-/// Largest number of ignore indices: they travel in a uniform block.
-pub const MAX_IGNORE_INDICES: usize = 16;

@@ -28,17 +28,22 @@ pub struct Summary {
     pub ignored: u32,
     /// The first of them, or [`ABSENT`].
     pub first_ignored: u32,
-    /// Rows whose target is neither a class nor ignored; for a loss of elements, logits that are outside its domain, or whose
-    /// target is.
+    /// Class indices: rows whose target is neither a class nor ignored. Dense targets: logits that are outside the domain of the
+    /// loss, or whose target is; 0 where every value is in it. Only a summary read from the GPU has any: elsewhere it is an error.
     pub bad_targets: u32,
-    /// The first of them (or the first row with one), or [`ABSENT`].
+    /// The first row with one, or [`ABSENT`].
     pub first_bad_row: u32,
     /// The target in that row; 0, which always is a class, where targets are no class indices.
     pub first_bad_target: i32,
-    /// Rows that count and hold NaN, +inf, or nothing but -inf; for a loss of elements, logits whose loss is NaN although they
-    /// and their targets are inside its domain.
+    /// Rows that count and that the loss can make nothing of: with NaN, +inf or nothing but -inf where it reads a softmax (of the
+    /// targets too for [`LogitDivergence`](crate::LogitDivergence)); as
+    /// [`reference::Evaluation`](crate::reference::Evaluation) says of each loss.
+    ///
+    /// A loss that reads each logit on its own ([`Unit::Element`](crate::Unit::Element), but for [`KlDiv`](crate::KlDiv)) is
+    /// counted by the GPU in logits, of which the logit, its target or its loss is NaN although both are in the domain; and by the
+    /// CPU engine in rows with a logit that is NaN.
     pub non_finite: u32,
-    /// The first of them (or the first row with one), or [`ABSENT`].
+    /// The first row with one, or [`ABSENT`].
     pub first_non_finite: u32,
     /// Pads the struct to 64 bytes.
     pub reserved: [u32; 4],
@@ -76,7 +81,7 @@ impl Summary {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Details {
-    /// Log-partition `logsumexp(x)` in nats, of the logits divided by the temperature.
+    /// Log-partition `logsumexp(x)` in nats, of the logits capped and divided by the temperature; 0 for [`Nll`](crate::Nll).
     pub lse: f32,
     /// Log-probability of the target in nats; 0 in an ignored row.
     pub log_prob: f32,

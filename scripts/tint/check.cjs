@@ -12,11 +12,12 @@ async function main(folder) {
     gpu = create([]);
     const adapter = await gpu.requestAdapter();
     if (!adapter) throw new Error('Dawn finds no adapter: set VK_DRIVER_FILES to a driver that it accepts, such as SwiftShader');
-    const subgroups = adapter.features.has('subgroups');
-    const device = await adapter.requestDevice({ requiredFeatures: subgroups ? ['subgroups'] : [] });
-    console.log(`${adapter.info.description}${subgroups ? '' : ', without subgroups'}`);
+    const requiredFeatures = ['subgroups', 'shader-f16'].filter((feature) => adapter.features.has(feature));
+    const device = await adapter.requestDevice({ requiredFeatures });
+    console.log(`${adapter.info.description}, with ${requiredFeatures.join(' and ') || 'no feature'}`);
     const faults = [];
     let entryPoints = 0;
+    let skipped = 0;
     const scoped = async (what, action) => {
         device.pushErrorScope('validation');
         const value = await action();
@@ -26,8 +27,13 @@ async function main(folder) {
     };
     for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.wgsl')).sort()) {
         const needsSubgroups = file.includes('subgroup');
-        if (needsSubgroups && !subgroups) continue;
-        const code = (needsSubgroups ? 'enable subgroups;\n' : '') + fs.readFileSync(path.join(folder, file), 'utf8');
+        const source = fs.readFileSync(path.join(folder, file), 'utf8');
+        const needed = [needsSubgroups && 'subgroups', source.startsWith('enable f16') && 'shader-f16'].filter(Boolean);
+        if (!needed.every((feature) => requiredFeatures.includes(feature))) {
+            skipped += 1;
+            continue;
+        }
+        const code = (needsSubgroups ? 'enable subgroups;\n' : '') + source;
         const module = await scoped(file, async () => device.createShaderModule({ code }));
         if (!module) continue;
         for (const message of (await module.getCompilationInfo()).messages) {
@@ -40,7 +46,7 @@ async function main(folder) {
         }
     }
     faults.forEach((fault) => console.error(fault));
-    console.log(`${entryPoints} entry points, ${faults.length} faults`);
+    console.log(`${entryPoints} entry points, ${faults.length} faults; ${skipped} shaders need a feature that is not here`);
     process.exit(faults.length || !entryPoints ? 1 : 0);
 }
 

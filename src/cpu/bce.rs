@@ -14,9 +14,8 @@ impl ElementLoss for Bce {
     fn element<S: Simd>(&self, simd: S, _: Exp<S>, p: S::f32s, t: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
         let (one, half, least) = (splat(simd, 1.0), splat(simd, 0.5), splat(simd, -100.0));
         let miss = one - p;
-        let of_small = |small: S::f32s, large: S::f32s| -ln_1p(simd, small / large);
-        let log_p = p.simd_gt(half).select(of_small(miss, p), ln(simd, p));
-        let log_miss = p.simd_lt(half).select(of_small(p, miss), ln(simd, miss));
+        let log_p = p.simd_gt(half).select(-ln_1p(simd, miss / p), ln(simd, p));
+        let log_miss = p.simd_lt(half).select(-ln_1p(simd, p / miss), ln(simd, miss));
         let loss = -(t * log_p.max(least)) - (one - t) * log_miss.max(least);
         (loss, (p - t) / (p * miss).max(splat(simd, 1e-12)))
     }
@@ -24,10 +23,8 @@ impl ElementLoss for Bce {
 
 impl CpuLoss for Bce {
     fn run(&self, job: Job<'_>) -> Result<Outcome> {
-        let probability =
-            |tensor| Domain { tensor, words: "in [0, 1]", contains: |value| (0.0..=1.0).contains(&value) };
-        probability("input").check_logits(&job)?;
-        probability("target").check_targets(&job)?;
+        Domain::unit_interval("input").check_logits(&job)?;
+        Domain::unit_interval("target").check_targets(&job)?;
         elements::run(self, job)
     }
 }

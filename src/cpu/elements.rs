@@ -201,6 +201,11 @@ pub(super) struct Domain {
 }
 
 impl Domain {
+    /// Probabilities.
+    pub(super) const fn unit_interval(tensor: &'static str) -> Self {
+        Self { tensor, words: "in [0, 1]", contains: |value| matches!(value, 0.0..=1.0) }
+    }
+
     /// Checks every logit, before anything is written.
     ///
     /// # Errors

@@ -78,12 +78,20 @@ pub(super) fn finish<S: Simd>(
     gradient_scale: f64,
     bundle: &Bundle,
 ) -> Finished {
-    let of = |value: f32| splat(simd, value);
-    let (zero, inverse_t) = (of(0.0), of(options.inverse_temperature()));
+    macro_rules! of {
+        ($value:expr) => {
+            splat(simd, $value)
+        };
+    }
+    let (zero, inverse_t) = (of!(0.0), of!(options.inverse_temperature()));
     let exp = Exp::new(simd, 1.0);
-    let [reference, sum, x_t, w_t, r] =
-        [&bundle.reference, &bundle.sum, &bundle.target, &bundle.class_weight, &bundle.row_weight]
-            .map(|lanes| load_lanes(simd, lanes));
+    let [reference, sum, x_t, w_t, r] = [
+        load_lanes(simd, &bundle.reference),
+        load_lanes(simd, &bundle.sum),
+        load_lanes(simd, &bundle.target),
+        load_lanes(simd, &bundle.class_weight),
+        load_lanes(simd, &bundle.row_weight),
+    ];
     let is_alone = sum.simd_eq(zero);
 
     let log_sum = ln(simd, sum);
@@ -98,36 +106,36 @@ pub(super) fn finish<S: Simd>(
     let over_target = x_t.mul_add(inverse_t, margin.softplus);
     let lse = z.simd_lt(zero).select(over_target, reference.mul_add(inverse_t, over));
     // +inf at the target, or -inf at every class.
-    let is_odd = x_t.simd_eq(of(f32::INFINITY)) | (is_alone & x_t.simd_eq(of(f32::NEG_INFINITY)));
-    let nan = of(f32::NAN);
+    let is_odd = x_t.simd_eq(of!(f32::INFINITY)) | (is_alone & x_t.simd_eq(of!(f32::NEG_INFINITY)));
+    let nan = of!(f32::NAN);
     let is_odd = is_odd | z.simd_ne(z);
     let lse = is_odd.select(nan, lse);
 
     let (term, slope) = loss.margin(simd, exp, &margin);
-    let own = w_t * of(1.0 - options.label_smoothing);
+    let own = w_t * of!(1.0 - options.label_smoothing);
     let mut total = weighted(simd, own, term);
-    let drawn = if options.z_loss > 0.0 { lse * of(2.0 * options.z_loss) } else { zero };
+    let drawn = if options.z_loss > 0.0 { lse * of!(2.0 * options.z_loss) } else { zero };
     let mut softmax = own.mul_add(slope, drawn * margin.sigmoid);
     let mut at_target = (drawn * margin.sigmoid_negated) - own * slope;
     if options.z_loss > 0.0 {
-        total += of(options.z_loss) * lse * lse;
+        total += of!(options.z_loss) * lse * lse;
     }
     let share = options.label_smoothing / classes as f32;
     if share > 0.0 {
-        let w_rest = of(weight_sum as f32) - w_t;
+        let w_rest = of!(weight_sum as f32) - w_t;
         let deficit = load_lanes(simd, &bundle.deficit) * inverse_t;
         let spread = weighted(simd, w_t, margin.softplus) + weighted(simd, w_rest, over) + deficit;
-        total += of(share) * spread;
-        softmax += of(share * weight_sum as f32) * margin.sigmoid;
-        at_target += of(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
+        total += of!(share) * spread;
+        softmax += of!(share * weight_sum as f32) * margin.sigmoid;
+        at_target += of!(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
     }
-    let scale = r * of((gradient_scale / f64::from(options.temperature)) as f32);
+    let scale = r * of!((gradient_scale / f64::from(options.temperature)) as f32);
     Finished {
         loss: to_lanes::<S>(is_odd.select(nan, weighted(simd, r, total))),
         lse: to_lanes::<S>(lse),
         log_prob: to_lanes::<S>(is_odd.select(nan, -margin.softplus)),
         softmax: to_lanes::<S>(is_alone.select(zero, softmax * scale / sum)),
-        share: to_lanes::<S>(scale * of(share)),
+        share: to_lanes::<S>(scale * of!(share)),
         at_target: to_lanes::<S>(at_target * scale),
     }
 }

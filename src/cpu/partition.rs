@@ -63,7 +63,8 @@ impl<S: Simd> Partition<S> {
     /// Adds at most [`STEPS`] logits a lane.
     ///
     /// With `EXTRA` a logit is `load(i) + low(i)` and has a weight. With `STORE` the exponentials are stored, relative to the
-    /// reference after the block. `touch(i)` runs beside the second pass over the block.
+    /// reference after the block. `touch(i)` runs beside the second pass over the block. The vectors `special`, in ascending
+    /// order, come from `patched(i)` instead, so that the loops over all others have no branch.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "three of them are what a logit comes with")]
     pub(super) fn block<const EXTRA: bool, const STORE: bool>(
@@ -71,6 +72,8 @@ impl<S: Simd> Partition<S> {
         simd: S,
         exp: Exp<S>,
         steps: usize,
+        special: [usize; 2],
+        patched: impl Fn(usize) -> S::f32s,
         load: impl Fn(usize) -> S::f32s,
         touch: impl Fn(usize),
         low: impl Fn(usize) -> S::f32s,
@@ -78,25 +81,36 @@ impl<S: Simd> Partition<S> {
         stored: &mut [f32],
     ) {
         let zero = splat(simd, 0.0);
-        let quads = steps / 4 * 4;
         let mut largest = [self.reference; 4];
-        for i in (0..quads).step_by(4) {
-            for (k, largest) in largest.iter_mut().enumerate() {
-                *largest = largest.max(load(i + k));
-            }
-        }
-        for i in quads..steps {
-            largest[0] = largest[0].max(load(i));
-        }
+        for_stretches(
+            steps,
+            special,
+            #[inline(always)]
+            |from, to, is_special| {
+                if is_special {
+                    largest[0] = largest[0].max(patched(from));
+                    return;
+                }
+                let quads = from + (to - from) / 4 * 4;
+                for i in (from..quads).step_by(4) {
+                    for (k, largest) in largest.iter_mut().enumerate() {
+                        *largest = largest.max(load(i + k));
+                    }
+                }
+                for i in quads..to {
+                    largest[0] = largest[0].max(load(i));
+                }
+            },
+        );
         self.rebase(exp, largest[0].max(largest[1]).max(largest[2].max(largest[3])), EXTRA);
 
         let reference = self.reference;
         let mut sums = [zero; 4];
         let mut deficits = [zero; 4];
         macro_rules! step {
-            ($i:expr, $k:expr) => {
+            ($load:ident, $i:expr, $k:expr) => {
                 touch($i);
-                let x = load($i);
+                let x = $load($i);
                 let d = if EXTRA { (x - reference) + low($i) } else { x - reference };
                 let e = exp.of(d);
                 sums[$k] += e;
@@ -110,15 +124,27 @@ impl<S: Simd> Partition<S> {
                 }
             };
         }
-        for i in (0..quads).step_by(4) {
-            step!(i, 0);
-            step!(i + 1, 1);
-            step!(i + 2, 2);
-            step!(i + 3, 3);
-        }
-        for i in quads..steps {
-            step!(i, i % 4);
-        }
+        for_stretches(
+            steps,
+            special,
+            #[inline(always)]
+            |from, to, is_special| {
+                if is_special {
+                    step!(patched, from, 0);
+                    return;
+                }
+                let quads = from + (to - from) / 4 * 4;
+                for i in (from..quads).step_by(4) {
+                    step!(load, i, 0);
+                    step!(load, i + 1, 1);
+                    step!(load, i + 2, 2);
+                    step!(load, i + 3, 3);
+                }
+                for i in quads..to {
+                    step!(load, i, i % 4);
+                }
+            },
+        );
         self.sum.add((sums[0] + sums[1]) + (sums[2] + sums[3]));
         if EXTRA {
             self.deficit.add((deficits[0] + deficits[1]) + (deficits[2] + deficits[3]));
@@ -156,6 +182,20 @@ impl<S: Simd> Partition<S> {
             weight: f64::from(self.weight.reduce_sum()),
         }
     }
+}
+
+/// Cuts `0..steps` at the special indices: calls `visit(from, to, is_special)` for each stretch in order.
+#[inline(always)]
+fn for_stretches(steps: usize, special: [usize; 2], mut visit: impl FnMut(usize, usize, bool)) {
+    let mut from = 0;
+    for special in special {
+        if special < steps && special >= from {
+            visit(from, special, false);
+            visit(special, special + 1, true);
+            from = special + 1;
+        }
+    }
+    visit(from, steps, false);
 }
 
 /// Statistics of a row, or of a segment of one.

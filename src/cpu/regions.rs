@@ -384,7 +384,7 @@ impl PositionLoss {
             let (term, slope) = match self {
                 _ if a == 0.0 => (0.0, 0.0),
                 Self::CrossEntropy => (s, 1.0),
-                Self::Focal(gamma) if gamma == 0.0 => (s, 1.0),
+                Self::Focal(0.0) => (s, 1.0),
                 Self::Focal(_) if miss == 0.0 => (0.0, 0.0),
                 Self::Focal(gamma) => {
                     let modulation = miss.powf(gamma);

@@ -1,6 +1,6 @@
 //! Focal loss over sigmoids on the CPU.
 
-use super::elements::{self, ElementLoss};
+use super::elements::{self, Domain, ElementLoss};
 use super::simd::math::{Exp, Margin, ln, ln_1p, weighted};
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
@@ -44,6 +44,7 @@ impl ElementLoss for SigmoidFocal {
 
 impl CpuLoss for SigmoidFocal {
     fn run(&self, job: Job<'_>) -> Result<Outcome> {
+        Domain::unit_interval("target").check_targets(&job)?;
         elements::run(self, job)
     }
 }

@@ -159,7 +159,7 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
                     let x = part.row(r, &mut scratch.row);
                     out.details[r - all.start] = details(x, label, &finished, lane);
                 }
-                totals.push(label, r, &finished, lane, &mut out.losses);
+                totals.push(label, r, &finished, lane, out.losses);
                 if wants_gradient {
                     let gradient = &mut scratch.stored[lane * classes..(lane + 1) * classes];
                     match rows.fate(label, &finished, lane) {
@@ -218,18 +218,19 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
 
             let mut bundle = Bundle::default();
             let mut targets = [u32::MAX; MAX_LANES];
+            let mut labels = [Label::Ignored; MAX_LANES];
             for lane in 0..n {
-                if let Some(t) = rows.fill(rows.job.label(first + lane), first + lane, lane, &mut bundle) {
+                labels[lane] = rows.job.label(first + lane);
+                if let Some(t) = rows.fill(labels[lane], first + lane, lane, &mut bundle) {
                     targets[lane] = t as u32;
                     bundle.target[lane] = x[t * lanes + lane];
                     bundle.target_low[lane] = low.get(t * lanes + lane).copied().unwrap_or(0.0);
                 }
             }
             let target = S::u32s::from_slice(simd, &targets[..lanes]);
-            let is_target = |c: usize| target.simd_eq(S::u32s::splat(simd, c as u32));
             let none = splat(simd, f32::NEG_INFINITY);
             let zero = splat(simd, 0.0);
-            let weight = |c: usize| rows.job.class_weights.map_or(1.0, |w| w[c]);
+            let weights = rows.job.class_weights;
 
             let mut partition = Partition::new(simd);
             for (b, block) in (0..classes).step_by(STEPS).enumerate() {
@@ -241,14 +242,20 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
                             simd,
                             exp,
                             steps,
+                            [usize::MAX; 2],
                             #[inline(always)]
-                            |i| is_target(block + i).select(none, load(simd, x, (block + i) * lanes)),
+                            |_| none,
+                            #[inline(always)]
+                            |i| is_class(simd, target, block + i).select(none, load(simd, x, (block + i) * lanes)),
                             #[inline(always)]
                             |_| {},
                             #[inline(always)]
                             |i| if low.is_empty() { zero } else { load(simd, low, (block + i) * lanes) },
                             #[inline(always)]
-                            |i| is_target(block + i).select(zero, splat(simd, weight(block + i))),
+                            |i| {
+                                is_class(simd, target, block + i)
+                                    .select(zero, splat(simd, weight_of(weights, block + i)))
+                            },
                             stored,
                         )
                     };
@@ -265,30 +272,29 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
             sum.store_slice(&mut bundle.sum[..lanes]);
             deficit.store_slice(&mut bundle.deficit[..lanes]);
             let finished = rows.finish(simd, classes, &bundle);
-            for lane in 0..n {
+            for (lane, &label) in labels[..n].iter().enumerate() {
                 let r = first + lane;
-                let label = rows.job.label(r);
                 if !out.details.is_empty() {
                     scratch.row.clear();
                     scratch.row.extend((0..classes).map(|c| scratch.tile[c * lanes + lane]));
                     out.details[r - all.start] = details(&scratch.row, label, &finished, lane);
                 }
-                totals.push(label, r, &finished, lane, &mut out.losses);
+                totals.push(label, r, &finished, lane, out.losses);
             }
 
             if wants_gradient {
                 let mut constant = [0.0; MAX_LANES];
                 let mut has_target = [0.0; MAX_LANES];
                 for lane in 0..n {
-                    match rows.fate(rows.job.label(first + lane), &finished, lane) {
+                    match rows.fate(labels[lane], &finished, lane) {
                         Fate::Constant(value) => constant[lane] = value,
                         Fate::Target(_) => has_target[lane] = 1.0,
                     }
                 }
                 let constant = load_lanes(simd, &constant);
                 let is_alive = load_lanes(simd, &has_target).simd_gt(zero);
-                let [softmax, share, at_target] =
-                    [&finished.softmax, &finished.share, &finished.at_target].map(|lanes| load_lanes(simd, lanes));
+                let (softmax, share) = (load_lanes(simd, &finished.softmax), load_lanes(simd, &finished.share));
+                let at_target = load_lanes(simd, &finished.at_target);
                 let mut factor = zero;
                 for c in 0..classes {
                     if c % STEPS == 0 {
@@ -298,9 +304,9 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
                     let at = c * lanes..(c + 1) * lanes;
                     let mut g = load(simd, &scratch.stored, at.start) * factor;
                     if EXTRA {
-                        g -= share * splat(simd, weight(c));
+                        g -= share * splat(simd, weight_of(weights, c));
                     }
-                    g = is_target(c).select(at_target, g);
+                    g = is_class(simd, target, c).select(at_target, g);
                     if rows.options.softcap.is_some() {
                         g *= load(simd, &scratch.capped.slope, at.start);
                     }
@@ -324,6 +330,18 @@ impl<M: MarginLoss> PartKernel<'_, '_, M> {
             first += n;
         }
     }
+}
+
+/// Lanes whose class is `c`.
+#[inline(always)]
+fn is_class<S: Simd>(simd: S, classes: S::u32s, c: usize) -> <S::u32s as SimdBase<S>>::Mask {
+    classes.simd_eq(S::u32s::splat(simd, c as u32))
+}
+
+/// Weight of class `c`.
+#[inline(always)]
+fn weight_of(weights: Option<&[f32]>, c: usize) -> f32 {
+    weights.map_or(1.0, |w| w[c])
 }
 
 /// Gradients that are written at a time, so that cache lines are written whole.
@@ -354,34 +372,10 @@ impl AlongRow<'_> {
         // The vector with the target, and the last, which may lack lanes, are patched.
         let (vectors, whole) = (x.len().div_ceil(lanes), x.len() / lanes);
         let special = self.target.map_or(usize::MAX, |t| t / lanes);
-        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
-        let without_target = |values: &[f32], i: usize, fill: f32| {
-            let mut vector = load_part(simd, values, i * lanes, fill);
-            if let Some(t) = self.target.filter(|t| t / lanes == i) {
-                vector.as_mut_slice()[t % lanes] = fill;
-            }
-            vector
-        };
+        let zero = splat(simd, 0.0);
         let none = f32::NEG_INFINITY;
-        let at_special = if special < vectors { without_target(x, special, none) } else { zero };
-        let at_last = if whole < vectors { without_target(x, whole, none) } else { zero };
-        let patched = |i: usize| if i == whole { at_last } else { at_special };
-        let weight = |i: usize| match self.weights {
-            _ if i == special || i == whole => match self.weights {
-                Some(weights) => without_target(weights, i, 0.0),
-                None => {
-                    let mut ones = [0.0; MAX_LANES];
-                    ones[..lanes.min(x.len() - i * lanes)].fill(1.0);
-                    if i == special {
-                        ones[self.target.unwrap_or(0) % lanes] = 0.0;
-                    }
-                    load_lanes(simd, &ones)
-                }
-            },
-            Some(weights) => load(simd, weights, i * lanes),
-            None => one,
-        };
-
+        let at_special = if special < vectors { self.without_target(simd, x, special, none) } else { zero };
+        let at_last = if whole < vectors { self.without_target(simd, x, whole, none) } else { zero };
         let mut partition = Partition::new(simd);
         for (b, first) in (0..vectors).step_by(STEPS).enumerate() {
             let steps = STEPS.min(vectors - first);
@@ -390,11 +384,12 @@ impl AlongRow<'_> {
                 simd,
                 exp,
                 steps,
+                // The last vector is behind the target's, or is it.
+                [special.wrapping_sub(first), whole.wrapping_sub(first)],
                 #[inline(always)]
-                |i| {
-                    let i = first + i;
-                    if i == special || i == whole { patched(i) } else { load(simd, x, i * lanes) }
-                },
+                |i| if first + i == whole { at_last } else { at_special },
+                #[inline(always)]
+                |i| load(simd, x, (first + i) * lanes),
                 // The next block, while this one is computed.
                 #[inline(always)]
                 |i| prefetch(x, 4 * lanes * (first + i + STEPS)),
@@ -404,7 +399,7 @@ impl AlongRow<'_> {
                     if low.is_empty() { zero } else { load_part(simd, low, i * lanes, 0.0) }
                 },
                 #[inline(always)]
-                |i| weight(first + i),
+                |i| self.weight(simd, first + i, special, whole),
                 stored,
             );
             if STORE {
@@ -412,6 +407,38 @@ impl AlongRow<'_> {
             }
         }
         partition.merged(simd, exp, EXTRA)
+    }
+}
+
+impl AlongRow<'_> {
+    /// Vector `i` of `values`, with `fill` at the target and behind the end.
+    #[inline(always)]
+    fn without_target<S: Simd>(&self, simd: S, values: &[f32], i: usize, fill: f32) -> S::f32s {
+        let lanes = S::f32s::LEN;
+        let mut vector = load_part(simd, values, i * lanes, fill);
+        if let Some(t) = self.target.filter(|t| t / lanes == i) {
+            vector.as_mut_slice()[t % lanes] = fill;
+        }
+        vector
+    }
+
+    /// Weights of vector `i`: 0 at the target and behind the end.
+    #[inline(always)]
+    fn weight<S: Simd>(&self, simd: S, i: usize, special: usize, whole: usize) -> S::f32s {
+        let lanes = S::f32s::LEN;
+        match self.weights {
+            Some(weights) if i == special || i == whole => self.without_target(simd, weights, i, 0.0),
+            Some(weights) => load(simd, weights, i * lanes),
+            None if i == special || i == whole => {
+                let mut ones = [0.0; MAX_LANES];
+                ones[..lanes.min(self.x.len() - i * lanes)].fill(1.0);
+                if let Some(t) = self.target.filter(|t| t / lanes == i) {
+                    ones[t % lanes] = 0.0;
+                }
+                load_lanes(simd, &ones)
+            }
+            None => splat(simd, 1.0),
+        }
     }
 }
 
@@ -431,27 +458,32 @@ fn scale<S: Simd>(
     let lanes = S::f32s::LEN;
     let (softmax, share) = (splat(simd, finished.softmax[lane]), splat(simd, finished.share[lane]));
     let has_share = finished.share[lane] != 0.0;
-    let spread = |first: usize| match weights {
-        Some(weights) => share * load_part(simd, weights, first, 0.0),
-        None => share,
-    };
     for (b, block) in gradient.chunks_mut(STEPS * lanes).enumerate() {
         let factor = softmax * exp.of(load(simd, references, b * lanes) - splat(simd, base));
         let whole = block.len() / lanes * lanes;
         for at in (0..whole).step_by(lanes) {
             let mut g = load(simd, block, at) * factor;
             if has_share {
-                g -= spread(b * STEPS * lanes + at);
+                g -= spread(simd, share, weights, b * STEPS * lanes + at);
             }
             g.store_slice(&mut block[at..at + lanes]);
         }
         if whole < block.len() {
             let mut g = load_part(simd, block, whole, 0.0) * factor;
             if has_share {
-                g -= spread(b * STEPS * lanes + whole);
+                g -= spread(simd, share, weights, b * STEPS * lanes + whole);
             }
             store_part::<S>(g, block, whole);
         }
+    }
+}
+
+/// What smoothing draws each class by, from class `first` on.
+#[inline(always)]
+fn spread<S: Simd>(simd: S, share: S::f32s, weights: Option<&[f32]>, first: usize) -> S::f32s {
+    match weights {
+        Some(weights) => share * load_part(simd, weights, first, 0.0),
+        None => share,
     }
 }
 
@@ -501,7 +533,7 @@ impl<M: MarginLoss> Rows<'_, M> {
     }
 
     /// Rows of which each is shared out among the threads.
-    fn long(&self, part: &mut Part<'_>, mut out: RowOutputs<'_>, scratch: &mut Scratch) -> RowTotals {
+    fn long(&self, part: &mut Part<'_>, out: RowOutputs<'_>, scratch: &mut Scratch) -> RowTotals {
         let mut totals = RowTotals::new(part.rows());
         let start = part.rows().start;
         let factor = f64::from(self.options.inverse_temperature());
@@ -531,7 +563,7 @@ impl<M: MarginLoss> Rows<'_, M> {
                 self.put(merged.unwrap_or(Merged::NONE), 0, &mut bundle);
             }
             let finished = self.job.instructions.run(FinishOne { rows: self, classes, bundle: &bundle });
-            totals.push(label, r, &finished, 0, &mut out.losses);
+            totals.push(label, r, &finished, 0, out.losses);
             if self.job.tensor.has_gradient() {
                 let fate = self.fate(label, &finished, 0);
                 pieces.par_iter_mut().for_each_init(Scratch::default, |scratch, piece| match fate {
@@ -690,6 +722,15 @@ fn load_tile(part: &Part<'_>, first: usize, n: usize, lanes: usize, tile: &mut [
         return;
     }
     let classes = part.layout().classes() as usize;
+    if let Some(rows) = part.rows_together(first, n, buffer).filter(|rows| n == lanes && !rows.is_empty()) {
+        let rows = &rows[..lanes * classes];
+        for (c, tile) in tile.chunks_exact_mut(lanes).enumerate() {
+            for (lane, to) in tile.iter_mut().enumerate() {
+                *to = rows[lane * classes + c];
+            }
+        }
+        return;
+    }
     for lane in 0..n {
         let row = part.row(first + lane, buffer);
         for c in 0..classes {

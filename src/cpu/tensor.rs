@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -204,14 +205,17 @@ pub(super) fn in_parallel_with<O: Send, T: Send, R: Send>(
     scratch: impl Fn() -> T + Send + Sync,
     task: impl Fn(usize, O, &mut T) -> R + Send + Sync,
 ) -> Vec<R> {
-    let shortest = shortest_piece(items.len());
-    let items = items.into_par_iter().enumerate().with_min_len(shortest);
-    items.map_init(scratch, |scratch, (i, item)| task(i, item, scratch)).collect()
-}
-
-/// Few enough pieces that scratch memory is seldom allocated, enough that no thread waits long for the last.
-fn shortest_piece(n: usize) -> usize {
-    n.div_ceil(16 * rayon::current_num_threads()).max(1)
+    // A task takes memory that another has left, so that there is no more of it than tasks run at once.
+    let left = Mutex::new(Vec::new());
+    let memory = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = |(i, item)| {
+        let taken = memory().pop();
+        let mut taken = taken.unwrap_or_else(&scratch);
+        let result = task(i, item, &mut taken);
+        memory().push(taken);
+        result
+    };
+    items.into_par_iter().enumerate().map(run).collect()
 }
 
 /// Runs `task(i, scratch)` for every `i` below `n` and collects the results in order.
@@ -220,7 +224,7 @@ pub(super) fn in_parallel<T: Send, R: Send>(
     scratch: impl Fn() -> T + Send + Sync,
     task: impl Fn(usize, &mut T) -> R + Send + Sync,
 ) -> Vec<R> {
-    (0..n).into_par_iter().with_min_len(shortest_piece(n)).map_init(scratch, |scratch, i| task(i, scratch)).collect()
+    in_parallel_with(vec![(); n], scratch, |i, (), scratch| task(i, scratch))
 }
 
 /// The rows, or the elements, of a tensor that one task owns.
@@ -267,6 +271,7 @@ impl Part<'_> {
     }
 
     /// Row `row` in float32: where it lies, or converted or collected into `buffer`.
+    #[inline(always)]
     pub(super) fn row<'b>(&'b self, row: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         assert!(self.rows.contains(&row));
         let classes = self.layout().classes() as usize;
@@ -287,6 +292,15 @@ impl Part<'_> {
         buffer
     }
 
+    /// Rows `first..first + n` next to one another, where they lie so.
+    #[inline(always)]
+    pub(super) fn rows_together<'b>(&'b self, first: usize, n: usize, buffer: &'b mut Vec<f32>) -> Option<&'b [f32]> {
+        assert!(self.rows.start <= first && first + n <= self.rows.end);
+        let classes = self.layout().classes() as usize;
+        let is_plain = self.layout().inner() == 1 && self.layout().is_contiguous();
+        is_plain.then(|| self.run(first * classes, n * classes, buffer))
+    }
+
     /// One logit.
     pub(super) fn logit(&self, row: usize, class: usize) -> f32 {
         assert!(self.rows.contains(&row) && class < self.layout().classes() as usize);
@@ -302,6 +316,7 @@ impl Part<'_> {
     }
 
     /// Elements of the order without gaps, in float32.
+    #[inline(always)]
     pub(super) fn read<'b>(&'b self, elements: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         assert!(self.elements.start <= elements.start && elements.end <= self.elements.end);
         if self.layout().is_contiguous() {
@@ -316,6 +331,7 @@ impl Part<'_> {
     }
 
     /// `n` neighbours in memory, in float32.
+    #[inline(always)]
     fn run<'b>(&'b self, at: usize, n: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         assert!((at + n) as u64 <= self.layout().span());
         // SAFETY: the elements span the layout, and those of this part are written by this part alone, which is borrowed.
@@ -327,8 +343,10 @@ impl Part<'_> {
                     std::slice::from_raw_parts(p.add(at), n).convert_to_f32_slice(buffer);
                 }
                 Pointer::Bf16(p) => {
-                    buffer.clear();
-                    buffer.extend(std::slice::from_raw_parts(p.add(at), n).iter().map(|x| x.to_f32()));
+                    buffer.resize(n, 0.0);
+                    for (to, from) in buffer.iter_mut().zip(std::slice::from_raw_parts(p.add(at), n)) {
+                        *to = f32_from(*from);
+                    }
                 }
             }
         }
@@ -336,12 +354,14 @@ impl Part<'_> {
     }
 
     /// Writes gradients of elements of the order without gaps from `first` on.
+    #[inline(always)]
     pub(super) fn write(&mut self, first: usize, values: &[f32]) {
         assert!(self.elements.start <= first && first + values.len() <= self.elements.end);
         self.write_elements(first, values);
     }
 
     /// Writes the gradients of whole rows from `first` on, each row's classes next to one another.
+    #[inline(always)]
     pub(super) fn write_rows(&mut self, first: usize, values: &[f32]) {
         let classes = self.layout().classes() as usize;
         let rows = values.len() / classes.max(1);
@@ -356,6 +376,7 @@ impl Part<'_> {
         }
     }
 
+    #[inline(always)]
     fn write_elements(&mut self, first: usize, values: &[f32]) {
         if self.layout().is_contiguous() {
             return self.write_run(first, values);
@@ -365,6 +386,7 @@ impl Part<'_> {
     }
 
     /// Writes neighbours in memory.
+    #[inline(always)]
     fn write_run(&mut self, at: usize, values: &[f32]) {
         assert!((at + values.len()) as u64 <= self.layout().span());
         let streams = self.tensor.streams;
@@ -378,7 +400,7 @@ impl Part<'_> {
                 }
                 Some(Pointer::F16(p)) => {
                     let to = std::slice::from_raw_parts_mut(p.add(at), values.len());
-                    convert(values, to, streams, |to, from| to.convert_from_f32_slice(from));
+                    convert(values, to, streams, HalfFloatSliceExt::convert_from_f32_slice);
                 }
                 Some(Pointer::Bf16(p)) => {
                     let to = std::slice::from_raw_parts_mut(p.add(at), values.len());
@@ -408,7 +430,7 @@ impl Part<'_> {
                 Pointer::Bf16(p) => {
                     let from = std::slice::from_raw_parts(p.add(at), lanes.len());
                     for (lane, x) in lanes.iter_mut().zip(from) {
-                        *lane = x.to_f32();
+                        *lane = f32_from(*x);
                     }
                 }
             }
@@ -451,7 +473,14 @@ fn for_samples(layout: &Layout, elements: Range<usize>, mut visit: impl FnMut(us
     }
 }
 
+/// Exact, and without a branch.
+#[inline(always)]
+fn f32_from(x: bf16) -> f32 {
+    f32::from_bits(u32::from(x.to_bits()) << 16)
+}
+
 /// Rounds to nearest even; NaN stays NaN.
+#[inline(always)]
 fn bf16_from(x: f32) -> bf16 {
     let bits = x.to_bits();
     let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
@@ -459,6 +488,7 @@ fn bf16_from(x: f32) -> bf16 {
 }
 
 /// Stores with `plain` what shares a cache line with others, and streams what fills lines.
+#[inline(always)]
 fn store<T: bytemuck::Pod>(from: &[T], to: &mut [T], streams: bool, plain: impl Fn(&mut [T], &[T])) {
     let head = if streams { to.as_ptr().align_offset(LINE).min(to.len()) } else { to.len() };
     let lines = (to.len() - head) / (LINE / size_of::<T>()) * (LINE / size_of::<T>());
@@ -468,6 +498,7 @@ fn store<T: bytemuck::Pod>(from: &[T], to: &mut [T], streams: bool, plain: impl 
 }
 
 /// Rounds in blocks that stay in the first cache, and stores those.
+#[inline(always)]
 fn convert<T: bytemuck::Pod>(from: &[f32], to: &mut [T], streams: bool, round: impl Fn(&mut [T], &[f32])) {
     if !streams {
         return round(to, from);

@@ -9,7 +9,7 @@ use super::plan::{BLOCK_LOGITS, Plan};
 use super::recorder::{Recorder, Step};
 use super::rows::Call;
 use super::scratch::whole;
-use super::shader::{self, Elements, Place, RowSchedule, Shader};
+use super::shader::{Elements, Place, RowSchedule, Shader, bindings};
 use super::switch::{Switch, Switches};
 use super::vector::all_or_absent;
 use super::window::{Part, Tensor, Window};
@@ -161,15 +161,15 @@ impl<'a> Call<'_, 'a> {
             ..*params
         };
         let mut bindings = vec![
-            (shader::LOGITS, logits.binding),
-            (shader::TARGETS, targets.binding),
-            (shader::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, scratch)),
-            (shader::ROW_WEIGHTS, row_weights.map_or_else(|| whole(&scratch.absent_input), |w| w.binding)),
-            (shader::LOSSES, losses.map_or_else(|| whole(&scratch.absent_output), |losses| losses.binding)),
-            (shader::POS_WEIGHTS, all_or_absent(&tensors.pos_weights, scratch)),
-            (shader::STATUS, whole(&scratch.status)),
+            (bindings::LOGITS, logits.binding),
+            (bindings::TARGETS, targets.binding),
+            (bindings::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, scratch)),
+            (bindings::ROW_WEIGHTS, row_weights.map_or_else(|| whole(&scratch.absent_input), |w| w.binding)),
+            (bindings::LOSSES, losses.map_or_else(|| whole(&scratch.absent_output), |losses| losses.binding)),
+            (bindings::POS_WEIGHTS, all_or_absent(&tensors.pos_weights, scratch)),
+            (bindings::STATUS, whole(&scratch.status)),
         ];
-        bindings.extend(gradient.map(|g| (shader::GRADIENT, g.binding)));
+        bindings.extend(gradient.map(|g| (bindings::GRADIENT, g.binding)));
         Ok(Step { pipeline: pipeline(kernel, plan, tail, switches), params, bindings, workgroups: window.count })
     }
 

@@ -1,8 +1,8 @@
 //! The uniform block of `shaders/params.wgsl`, field by field.
 
-use crate::Layout;
+use crate::checks::MAX_IGNORE_INDICES;
 use crate::definition::{Definition, Mean, TargetKind, Unit};
-use crate::reduction::{MAX_IGNORE_INDICES, Reduction};
+use crate::{Layout, Reduction};
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

@@ -14,7 +14,7 @@ use super::plan::{Footprint, Plan, Tuning, plan};
 use super::program::softmax_options;
 use super::recorder::{Recorder, Step};
 use super::scratch::{Room, Scratch, whole};
-use super::shader::{self, Elements, LossFragment, Shader};
+use super::shader::{Elements, LossFragment, Shader, bindings};
 use super::switch::{Switch, Switches};
 use super::tensors::{Extent, check, distinct};
 use super::vector::{Cuts, Folding};
@@ -100,8 +100,8 @@ impl Softmax {
                     ..Params::default().with_layout(&layout)
                 },
                 bindings: vec![
-                    (shader::LOGITS, logits.binding),
-                    (shader::GRADIENT, output.part(window, alignment).binding),
+                    (bindings::LOGITS, logits.binding),
+                    (bindings::GRADIENT, output.part(window, alignment).binding),
                 ],
                 workgroups: plan.workgroups(&layout, window),
             });
@@ -165,11 +165,11 @@ impl Gather {
                     ..Params::default()
                 },
                 bindings: vec![
-                    (shader::INPUT, values.binding),
-                    (shader::OUTPUT, output.binding),
-                    (shader::TARGETS, targets.part(window, alignment).binding),
-                    (shader::CLASS_WEIGHTS, whole(&self.scratch.absent_input)),
-                    (shader::ROW_WEIGHTS, whole(&self.scratch.absent_input)),
+                    (bindings::INPUT, values.binding),
+                    (bindings::OUTPUT, output.binding),
+                    (bindings::TARGETS, targets.part(window, alignment).binding),
+                    (bindings::CLASS_WEIGHTS, whole(&self.scratch.absent_input)),
+                    (bindings::ROW_WEIGHTS, whole(&self.scratch.absent_input)),
                 ],
                 workgroups: window.count.div_ceil(plan.lanes),
             });
@@ -234,7 +234,7 @@ impl Sum {
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Mean, "finish"),
             params,
-            bindings: vec![(shader::INPUT, whole(sum)), (shader::OUTPUT, output.all())],
+            bindings: vec![(bindings::INPUT, whole(sum)), (bindings::OUTPUT, output.all())],
             workgroups: 1,
         });
         recorder.record(context, encoder)

@@ -10,7 +10,7 @@ use crate::{Error, Layout, Result};
 pub struct Tuning {
     /// Invocations in a workgroup: a power of two, at least 4.
     pub lanes: Option<u32>,
-    /// How lanes combine.
+    /// How lanes combine; then a team is a workgroup, if nothing else is forced.
     pub reduce: Option<Reduce>,
     /// Who owns a row where the class axis is last.
     pub team: Option<Team>,
@@ -134,6 +134,10 @@ const LANES_OF_BLOCKS: u32 = 128;
 /// Quads of positions that a lane takes of a block of a region; `QUADS_OF_LANE` of `shaders/schedule/region_sums.wgsl`.
 pub(crate) const QUADS_OF_LANE: u32 = 4;
 
+/// Most logits of a lane on a software adapter. llvmpipe ends the loops of an invocation after 65,535 iterations altogether, and says
+/// nothing: a chunk is an iteration when the gradient is written, and a quarter of one when the row is read.
+const SOFTWARE_LOGITS: u64 = 1 << 17;
+
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
 
@@ -155,7 +159,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     if layout.inner() > 1 {
         return Ok(Plan {
             schedule: RowSchedule::Planes,
-            lanes: lanes(LANES_OF_ROWS, caps, tuning)?,
+            lanes: lanes(LANES_OF_ROWS, 0, caps, tuning)?,
             reduce,
             group_rows: 1,
             aligned: layout.inner().is_multiple_of(CHUNK),
@@ -163,8 +167,8 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             tail: None,
         });
     }
-    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
     let group_rows = CHUNK / gcd(layout.outer_stride(), CHUNK);
+    let group_logits = u64::from(group_rows) * u64::from(layout.classes());
     let aligned = group_rows == 1 && layout.classes() % CHUNK == 0;
     let rest = layout.outer() % group_rows;
     // The last chunk may reach into a gap that the buffer does not have.
@@ -172,13 +176,21 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
     let whole = layout.outer() - tail_rows;
     let tail = cut(tail_rows, &[tail_rows])?;
-    let (schedule, planned) = match tuning.team.unwrap_or_else(|| team(&layout, caps)) {
-        Team::Workgroup => (RowSchedule::Workgroup(reduce), planned),
-        Team::Lane => (RowSchedule::Lane, LANES_OF_ROWS),
+    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
+    let (schedule, lanes) = match tuning.team.unwrap_or_else(|| team(&layout, group_logits, caps, tuning)) {
+        Team::Workgroup => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
+        Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
     };
+    let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
+    if caps.software && group_logits > SOFTWARE_LOGITS * u64::from(sharing) {
+        return Err(Error::Unsupported {
+            variant: format!("a group of rows of {group_logits} logits with {sharing} lanes"),
+            needs: format!("at most {SOFTWARE_LOGITS} logits a lane on a software adapter"),
+        });
+    }
     Ok(Plan {
         schedule,
-        lanes: lanes(planned, caps, tuning)?,
+        lanes,
         reduce,
         group_rows,
         aligned,
@@ -210,7 +222,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
     let tail = cut(tail_blocks)?;
     Ok(Plan {
         schedule: RowSchedule::Blocks { entries: !layout.is_contiguous() },
-        lanes: lanes(LANES_OF_BLOCKS, caps, tuning)?,
+        lanes: lanes(LANES_OF_BLOCKS, 0, caps, tuning)?,
         reduce: reduce(caps, tuning)?,
         group_rows: 1,
         aligned: tail_blocks == 0,
@@ -230,7 +242,7 @@ pub(crate) fn plan_regions(
     caps: &Caps,
     tuning: Tuning,
 ) -> Result<Plan> {
-    let lanes = lanes(LANES_OF_ROWS, caps, tuning)?;
+    let lanes = lanes(LANES_OF_ROWS, 0, caps, tuning)?;
     let sample_bytes =
         (footprint.element * u64::from(layout.outer_stride())).max(footprint.row * u64::from(layout.inner()));
     // Of small samples that make up a region together, a block takes as many as it has room for.
@@ -249,15 +261,26 @@ pub(crate) fn plan_regions(
 }
 
 /// A lane by itself reads as far apart from its neighbours as rows are long: good where a cache line holds a row or two. On a
-/// software adapter lanes are parts of a vector and memory is far from all of them, so rows may be as long as they like, if
-/// there are enough for every thread.
-fn team(layout: &Layout, caps: &Caps) -> Team {
-    let lane = if caps.software { layout.outer() >= 512 } else { layout.classes() <= 32 && layout.outer() >= 4096 };
+/// software adapter lanes are parts of a vector and memory is far from all of them, so rows may be long.
+///
+/// The number of rows has no say: a row's bits must not depend on how many come with it.
+fn team(layout: &Layout, group_logits: u64, caps: &Caps, tuning: Tuning) -> Team {
+    // Whoever forces how lanes combine wants them to.
+    if tuning.reduce.is_some() {
+        return Team::Workgroup;
+    }
+    let lane = if caps.software { group_logits <= SOFTWARE_LOGITS / 2 } else { layout.classes() <= 32 };
     if lane { Team::Lane } else { Team::Workgroup }
 }
 
-fn lanes(planned: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {
-    let planned = if caps.software { SOFTWARE_LANES } else { planned };
+/// Lanes of a workgroup, which shares `logits` logits.
+fn lanes(planned: u32, logits: u64, caps: &Caps, tuning: Tuning) -> Result<u32> {
+    let planned = if caps.software {
+        let needed = logits.div_ceil(SOFTWARE_LOGITS).next_power_of_two();
+        u32::try_from(needed).unwrap_or(u32::MAX).max(SOFTWARE_LANES)
+    } else {
+        planned
+    };
     let lanes = tuning.lanes.unwrap_or(planned.min(caps.max_invocations));
     if !lanes.is_power_of_two() || lanes < CHUNK || lanes > caps.max_invocations {
         return Err(Error::Unsupported {

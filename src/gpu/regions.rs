@@ -9,7 +9,7 @@ use super::plan::{Plan, QUADS_OF_LANE};
 use super::recorder::{Recorder, Step};
 use super::rows::{self, Call, has_rounds};
 use super::scratch::{BLOCK, check_buffer, whole};
-use super::shader::{self, Elements, Place, Shader};
+use super::shader::{Elements, Place, Shader, bindings};
 use super::switch::{Switch, Switches};
 use super::vector::all_or_absent;
 use super::window::{Tensor, Window};
@@ -234,7 +234,7 @@ impl<'a> RegionCall<'_, 'a> {
                 dense_base: targets.lead / 4,
                 ..*params
             },
-            bindings: vec![(shader::LOGITS, logits.binding), (shader::TARGETS, targets.binding)],
+            bindings: vec![(bindings::LOGITS, logits.binding), (bindings::TARGETS, targets.binding)],
             workgroups: 0,
         }
     }
@@ -243,8 +243,8 @@ impl<'a> RegionCall<'_, 'a> {
         let mut step = self.window_step(shader, "region_sums", window, false);
         step.workgroups = blocks_of(&self.call.layout, self.call.plan, window);
         (step.params.count, step.params.partial_base) = (step.workgroups, first_block);
-        step.bindings.push((shader::LOSSES, whole(&self.own.buffers.sums[0])));
-        step.bindings.push((shader::STATUS, whole(&self.call.scratch.status)));
+        step.bindings.push((bindings::LOSSES, whole(&self.own.buffers.sums[0])));
+        step.bindings.push((bindings::STATUS, whole(&self.call.scratch.status)));
         step
     }
 
@@ -256,7 +256,7 @@ impl<'a> RegionCall<'_, 'a> {
             recorder.push(Step {
                 pipeline: self.context().pass(self.call.plan, shader, "fold_regions"),
                 params: Params { rows: counts.groups, count: counts.blocks, ..self.call.params },
-                bindings: vec![(shader::INPUT, whole(from)), (shader::OUTPUT, whole(to))],
+                bindings: vec![(bindings::INPUT, whole(from)), (bindings::OUTPUT, whole(to))],
                 workgroups: counts.regions * counts.folded().blocks,
             });
             (from, to, counts) = (to, from, counts.folded());
@@ -270,12 +270,12 @@ impl<'a> RegionCall<'_, 'a> {
             pipeline: self.context().pass(self.call.plan, shader, "finish_regions"),
             params: Params { count: counts.groups, ..self.call.params },
             bindings: vec![
-                (shader::REGIONS, whole(regions)),
-                (shader::CONTRIBUTIONS, whole(&self.own.buffers.contributions)),
-                (shader::SURVEY, whole(self.call.survey)),
-                (shader::CLASS_WEIGHTS, all_or_absent(&self.call.tensors.class_weights, self.call.scratch)),
-                (shader::LOSSES, losses.map_or_else(|| whole(&self.own.buffers.losses), Tensor::all)),
-                (shader::STATUS, whole(&self.call.scratch.status)),
+                (bindings::REGIONS, whole(regions)),
+                (bindings::CONTRIBUTIONS, whole(&self.own.buffers.contributions)),
+                (bindings::SURVEY, whole(self.call.survey)),
+                (bindings::CLASS_WEIGHTS, all_or_absent(&self.call.tensors.class_weights, self.call.scratch)),
+                (bindings::LOSSES, losses.map_or_else(|| whole(&self.own.buffers.losses), Tensor::all)),
+                (bindings::STATUS, whole(&self.call.scratch.status)),
             ],
             workgroups: counts.groups,
         }
@@ -287,12 +287,12 @@ impl<'a> RegionCall<'_, 'a> {
         let quads = window.count * layout.inner().div_ceil(4);
         step.workgroups = quads.div_ceil(plan.lanes);
         step.params.partial_base = if self.own.regions.samples_together { 0 } else { window.first };
-        step.bindings.push((shader::LOSSES, whole(slopes)));
+        step.bindings.push((bindings::LOSSES, whole(slopes)));
         if let Some(gradient) = &tensors.gradient {
             let bytes = if kernel.elements().place == Place::Widened { 4 } else { kernel.request().dtype.bytes() };
             let part = gradient.part(window, self.context().alignment());
             step.params.gradient_base = part.lead / bytes as u32;
-            step.bindings.push((shader::GRADIENT, part.binding));
+            step.bindings.push((bindings::GRADIENT, part.binding));
         }
         step
     }

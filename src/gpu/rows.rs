@@ -9,7 +9,7 @@ use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
-use super::shader::{self, Elements, Place, RowSchedule, Shader, Storage};
+use super::shader::{Elements, Place, RowSchedule, Shader, Storage, bindings};
 use super::switch::Switch;
 use super::tensors::Tensors;
 use super::vector::{all_or_absent, part_or_absent};
@@ -112,15 +112,15 @@ impl<'a> Call<'_, 'a> {
         let element_part = element_losses.map(|e| e.part(window, alignment).binding);
         let extra = details.map(|d| d.binding).or_else(|| element_part.clone());
         let mut bindings = vec![
-            (shader::LOGITS, logits.binding),
-            (shader::TARGETS, targets.binding),
-            (shader::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, scratch)),
-            (shader::ROW_WEIGHTS, part_or_absent(&tensors.row_weights, window, alignment, scratch)),
-            (shader::LOSSES, losses.binding),
-            (shader::DETAILS, extra.unwrap_or_else(|| whole(&scratch.absent_output))),
-            (shader::STATUS, whole(&scratch.status)),
+            (bindings::LOGITS, logits.binding),
+            (bindings::TARGETS, targets.binding),
+            (bindings::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, scratch)),
+            (bindings::ROW_WEIGHTS, part_or_absent(&tensors.row_weights, window, alignment, scratch)),
+            (bindings::LOSSES, losses.binding),
+            (bindings::DETAILS, extra.unwrap_or_else(|| whole(&scratch.absent_output))),
+            (bindings::STATUS, whole(&scratch.status)),
         ];
-        bindings.extend(gradient.map(|g| (shader::GRADIENT, g.binding)));
+        bindings.extend(gradient.map(|g| (bindings::GRADIENT, g.binding)));
         let workgroups = plan.workgroups(layout, window);
         Step { pipeline: pipeline(kernel, plan, tail, element_part.is_some()), params, bindings, workgroups }
     }

@@ -7,7 +7,7 @@ use super::params::Params;
 use super::plan::Plan;
 use super::recorder::{Recorder, Step};
 use super::scratch::{BLOCK, Scratch, whole};
-use super::shader::{self, Shader};
+use super::shader::{Shader, bindings};
 use super::tensors::Tensors;
 use super::window::{self, Tensor, Window};
 use crate::Result;
@@ -42,10 +42,10 @@ impl<'a> Folding<'_, 'a> {
                     ..self.params
                 },
                 bindings: vec![
-                    (shader::OUTPUT, whole(into)),
-                    (shader::TARGETS, targets.binding),
-                    (shader::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, self.scratch)),
-                    (shader::ROW_WEIGHTS, part_or_absent(&row_weights, window, alignment, self.scratch)),
+                    (bindings::OUTPUT, whole(into)),
+                    (bindings::TARGETS, targets.binding),
+                    (bindings::CLASS_WEIGHTS, all_or_absent(&tensors.class_weights, self.scratch)),
+                    (bindings::ROW_WEIGHTS, part_or_absent(&row_weights, window, alignment, self.scratch)),
                 ],
                 workgroups: blocks_of(window),
             });
@@ -71,7 +71,7 @@ impl<'a> Folding<'_, 'a> {
                     partial_base: blocks,
                     ..self.params
                 },
-                bindings: vec![(shader::INPUT, part.binding), (shader::OUTPUT, whole(into))],
+                bindings: vec![(bindings::INPUT, part.binding), (bindings::OUTPUT, whole(into))],
                 workgroups: blocks_of(window),
             });
             blocks += blocks_of(window);
@@ -94,7 +94,7 @@ impl<'a> Folding<'_, 'a> {
             self.recorder.push(Step {
                 pipeline: self.context.pass(self.plan, shader, entry_point),
                 params: Params { count, first_element: 0, partial_base: 0, ..self.params },
-                bindings: vec![(shader::INPUT, whole(from)), (shader::OUTPUT, whole(to))],
+                bindings: vec![(bindings::INPUT, whole(from)), (bindings::OUTPUT, whole(to))],
                 workgroups: blocks,
             });
             (from, to, count) = (to, from, blocks);

@@ -17,7 +17,7 @@ use crate::{Reduction, Result, checks};
 /// loss    = w * alpha_t * miss^gamma * ce
 /// ```
 ///
-/// The mean divides by the number of elements. At `gamma` below 1 and `miss` 0 the gradient is 0.
+/// The mean divides by the number of elements. A target outside [0, 1] is an error. At `gamma` below 1 and `miss` 0 the gradient is 0.
 ///
 /// Source: `torchvision.ops.sigmoid_focal_loss`; Lin et al., Focal Loss for Dense Object Detection (2017).
 #[derive(Debug, Clone, PartialEq)]

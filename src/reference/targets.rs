@@ -60,6 +60,11 @@ pub(super) struct Domain {
 }
 
 impl Domain {
+    /// Probabilities.
+    pub(super) const fn unit_interval(tensor: &'static str) -> Self {
+        Self { tensor, words: "in [0, 1]", contains: |value| matches!(value, 0.0..=1.0) }
+    }
+
     /// Checks every logit.
     ///
     /// # Errors

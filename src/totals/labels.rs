@@ -56,6 +56,7 @@ impl<'a> Labels<'a> {
 
     /// What `target` says. An ignore index that is also a class index is ignored.
     #[must_use]
+    #[inline]
     pub fn label(&self, target: i32) -> Label {
         if self.ignore_index.contains(&target) {
             return Label::Ignored;

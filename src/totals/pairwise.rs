@@ -22,6 +22,7 @@ pub struct PairwiseSum {
 
 impl PairwiseSum {
     /// Adds the next term.
+    #[inline]
     pub fn push(&mut self, term: f64) {
         let full = self.terms.trailing_ones() as usize;
         let carry = self.partials[..full].iter().fold(term, |carry, partial| partial + carry);

@@ -4,13 +4,17 @@ use crate::common::assert_close;
 use crate::common::random::Random;
 use crate::instructions;
 use half::{bf16, f16};
-use logloss::AnyLoss;
-use logloss::cpu::{self, LogitsMut, Outputs};
+use logloss::cpu::{self, CpuLoss, LogitsMut, Outputs};
 use logloss::{
     Activation, Batch, Bce, BceWithLogits, ClassBalance, CrossEntropy, Dice, DiceCrossEntropy, DiceFocal, Divergence,
     Focal, GeneralizedDice, Gradient, Hinge, KlDiv, Layout, LogitDivergence, Logits, Mse, MultiMargin, Nll, Reduction,
     Request, Shape, SigmoidFocal, SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky, Unit, reference,
 };
+use reference::ReferenceLoss;
+
+/// The engine under test and the oracle.
+trait AnyLoss: CpuLoss + ReferenceLoss {}
+impl<L: CpuLoss + ReferenceLoss> AnyLoss for L {}
 
 const RELATIVE: f64 = 2e-6;
 /// For weights of order 1; the weights below are at most 2 each, and a temperature of 1/2 doubles once more.

@@ -202,8 +202,10 @@ fn every_loss_in_every_layout() {
                 check(loss.as_ref(), layout, DType::F32, gradient, Tuning::PLANNED);
             }
             if layout.inner() == 1 {
-                let lane = Tuning { team: Some(Team::Lane), ..Tuning::PLANNED };
-                check(loss.as_ref(), layout, DType::F32, Gradient::Separate, lane);
+                for team in [Team::Workgroup, Team::Lane] {
+                    let tuning = Tuning { team: Some(team), ..Tuning::PLANNED };
+                    check(loss.as_ref(), layout, DType::F32, Gradient::Separate, tuning);
+                }
             }
         }
     }
@@ -315,10 +317,12 @@ fn odd_logits() {
             }
             let batch = tensors.batch(loss.as_ref(), Logits::F32(&tensors.logits));
             let want = reference::evaluate(loss.as_ref(), &batch).expect("a batch that the reference takes");
-            for gradient in [Gradient::Separate, Gradient::InPlace] {
-                let name = format!("{loss:?} {layout:?} {gradient:?}");
+            for (gradient, team) in [(Gradient::Separate, Team::Lane), (Gradient::InPlace, Team::Workgroup)] {
+                let name = format!("{loss:?} {layout:?} {gradient:?} {team:?}");
                 let request = Request { gradient, ..Request::FORWARD };
-                let got = crate::gpu().evaluate(loss.as_ref(), request, &batch).unwrap();
+                let tuning = Tuning { team: Some(team), ..Tuning::PLANNED };
+                let evaluator = Evaluator::with_tuning(crate::gpu(), loss.as_ref(), request, tuning);
+                let got = evaluator.unwrap().evaluate(&batch).unwrap();
                 close(&format!("{name} losses"), &got.losses, &want.losses);
                 assert_close(&format!("{name} gradient"), &got.gradient, &want.gradient, 1e-5, GRADIENT_ABSOLUTE);
                 close(&format!("{name} loss"), &[got.summary.loss], &[want.loss]);

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use half::{bf16, f16};
 use logloss::gpu::GpuLoss;
 use logloss::reference;
 use logloss::{
@@ -13,9 +12,10 @@ use logloss::{
 
 use crate::common::assert_close;
 use crate::common::random::Random;
+use crate::rows::Stored;
 
 /// Every loss, with its own defaults.
-fn losses() -> Vec<Box<dyn AnyLoss>> {
+pub fn losses() -> Vec<Box<dyn AnyLoss>> {
     vec![
         Box::new(CrossEntropy::default()),
         Box::new(SoftCrossEntropy::default()),
@@ -48,7 +48,7 @@ fn layouts() -> [(&'static str, Layout); 3] {
 }
 
 /// A batch that the loss takes.
-struct Example {
+pub struct Example {
     layout: Layout,
     logits: Vec<f32>,
     classes: Vec<i32>,
@@ -56,7 +56,7 @@ struct Example {
 }
 
 impl Example {
-    fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
+    pub fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
         let mut random = Random(layout.span());
         let name = loss.definition().name;
         let mut number = |low, high| (0..layout.span()).map(|_| random.uniform(low, high)).collect::<Vec<f32>>();
@@ -68,7 +68,11 @@ impl Example {
         Self { layout, logits, classes, dense }
     }
 
-    fn batch<'a>(&'a self, loss: &dyn AnyLoss, logits: Logits<'a>) -> Batch<'a> {
+    pub fn stored(&self, dtype: DType) -> Stored {
+        Stored::new(dtype, &self.logits)
+    }
+
+    pub fn batch<'a>(&'a self, loss: &dyn AnyLoss, logits: Logits<'a>) -> Batch<'a> {
         let targets = match loss.definition().targets {
             TargetKind::Dense => Targets::Dense(&self.dense),
             TargetKind::Classes | TargetKind::Either => Targets::Classes(&self.classes),
@@ -80,16 +84,8 @@ impl Example {
 /// Whether the combination is there; a wrong number fails the test.
 fn supports(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradient) -> bool {
     let example = Example::new(loss, layout);
-    let half: Vec<_> = example.logits.iter().map(|&x| f16::from_f32(x)).collect();
-    let brain: Vec<_> = example.logits.iter().map(|&x| bf16::from_f32(x)).collect();
-    let batch = example.batch(
-        loss,
-        match dtype {
-            DType::F32 => Logits::F32(&example.logits),
-            DType::F16 => Logits::F16(&half),
-            DType::Bf16 => Logits::Bf16(&brain),
-        },
-    );
+    let stored = example.stored(dtype);
+    let batch = example.batch(loss, stored.logits());
     let name = format!("{loss:?} {layout:?} {dtype} {gradient:?}");
     let want = reference::evaluate(loss, &batch).unwrap_or_else(|e| panic!("{name}: {e}"));
     match crate::gpu().evaluate(loss, Request { gradient, ..Request::FORWARD }, &batch) {

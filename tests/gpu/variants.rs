@@ -25,17 +25,17 @@ fn every_variant_is_valid() {
 
 #[test]
 fn every_variant_compiles() {
-    // Every fragment with plain float32 logits, and every way to bind logits under one of them.
-    let plain =
-        |elements: Elements| elements.storage == Storage::F32 && !elements.words && elements.place != Place::InPlace;
+    // Every switch and schedule of one loss; the suites of the families run the rest.
     let wanted = |shader| match shader {
-        Shader::Rows { fragment, elements, .. } => fragment == LossFragment::CrossEntropy || plain(elements),
-        // Where an element lies is no other question to a loss of regions.
-        Shader::RegionSums { elements, .. } | Shader::RegionGradient { elements } => plain(elements),
+        Shader::Rows { fragment, elements, .. } => {
+            fragment == LossFragment::CrossEntropy
+                && elements == Elements { storage: Storage::F32, place: Place::Separate, words: false }
+        }
+        Shader::RegionSums { .. } | Shader::RegionGradient { .. } => false,
         _ => true,
     };
     let count = crate::gpu().compile_all(8, false, wanted).unwrap_or_else(|e| panic!("{e}"));
-    assert!(count > 100, "{count} variants");
+    assert!(count > 20, "{count} variants");
 }
 
 #[test]

@@ -57,10 +57,11 @@ pub(super) fn driver(info: &AdapterInfo) -> String {
 
 /// The variants that an adapter can run, and all there are.
 fn variants(adapter: &Adapter) -> (Vec<String>, usize) {
-    let subgroups = adapter.features().contains(Features::SUBGROUP);
+    let has = |feature| adapter.features().contains(feature);
+    let (subgroups, f16) = (has(Features::SUBGROUP), has(Features::SHADER_F16));
     let all = Shader::all();
-    let runs = all.iter().filter(|shader| subgroups || !shader.needs_subgroups()).map(|shader| shader.label());
-    (runs.collect(), all.len())
+    let runs = all.iter().filter(|shader| (subgroups || !shader.needs_subgroups()) && (f16 || !shader.needs_f16()));
+    (runs.map(|shader| shader.label()).collect(), all.len())
 }
 
 fn as_json(index: usize, adapter: &Adapter) -> Value {
@@ -97,7 +98,7 @@ fn as_table(index: usize, adapter: &Adapter) -> String {
     };
     let yes = |feature, name: &str| if features.contains(feature) { name.to_owned() } else { format!("no {name}") };
     let (runs, all) = variants(adapter);
-    let limited = if runs.len() == all { "" } else { " (those that need no subgroups)" };
+    let limited = if runs.len() == all { "" } else { " (the others need subgroups or f16)" };
     report::table(&[
         ("adapter", format!("{index}  {}", info.name)),
         ("type", format!("{}, {}", type_name(&info), info.backend)),

@@ -9,10 +9,15 @@ use crate::output;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Nothing but the WGSL goes to standard output:\n  \
                   logloss shader cross_entropy/f32/separate/workgroup > cross_entropy.wgsl\n\n\
-                  A label reads WHAT/ELEMENTS/PLACE/REDUCE: what happens to a row; how logits are loaded (-tail: the last \
-                  rows, where they do not fill a chunk of four logits); whether the gradient has a buffer of its own or is \
-                  written over the logits; whether lanes combine through workgroup memory, which runs everywhere, or \
-                  through subgroup operations.")]
+                  The label of a loss of rows or of logits reads FRAGMENT/STORAGE[-words]/PLACE/SCHEDULE:\n\n  \
+                  FRAGMENT  the loss, or softmax\n  \
+                  STORAGE   f32, f16 (native), f16_packed and bf16 (two to a word); -words: word by word, where logits do \
+                  not start or end on a chunk of four\n  \
+                  PLACE     of the gradient: forward (none), separate, widened (in float32), in_place\n  \
+                  SCHEDULE  workgroup or subgroup: a workgroup owns a row, and lanes combine through memory or subgroups; \
+                  lane: a lane owns a row; planes: a lane owns four positions; chunks or entries: blocks of logits\n\n\
+                  Losses of regions are region_sums/STORAGE/forward/REDUCE, region_fold/REDUCE, FRAGMENT/finish/REDUCE and \
+                  region_gradient/STORAGE/PLACE; survey, sum, gather, summary and mean are passes over vectors.")]
 pub struct Arguments {
     /// Variant to print, as --list names it; the start of a label will do where only one has it
     label: Option<String>,

@@ -24,7 +24,7 @@ pub(in crate::cpu) const LINE: usize = 64;
 pub(in crate::cpu) fn stream(from: &[u8], to: &mut [u8]) {
     assert_eq!(from.len(), to.len());
     #[cfg(target_arch = "x86_64")]
-    if to.as_ptr().addr() % LINE == 0 && to.len() % LINE == 0 {
+    if to.as_ptr().addr().is_multiple_of(LINE) && to.len().is_multiple_of(LINE) {
         use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
         for (from, to) in from.as_chunks::<LINE>().0.iter().zip(to.as_chunks_mut::<LINE>().0) {
             let (from, to) = (from.as_ptr().cast::<__m128i>(), to.as_mut_ptr().cast::<__m128i>());

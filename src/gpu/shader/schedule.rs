@@ -1,0 +1,46 @@
+//! Who owns what, and how lanes combine.
+
+use super::fragment::{Fragment, fragment};
+
+/// How the lanes of a workgroup combine their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reduce {
+    /// Through workgroup memory; runs everywhere.
+    Workgroup,
+    /// Through subgroup operations; needs `Features::SUBGROUP`.
+    Subgroup,
+}
+
+/// Who owns a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RowSchedule {
+    /// A workgroup; the class axis is last.
+    Workgroup(Reduce),
+    /// A lane; the class axis is last.
+    Lane,
+    /// A lane, four neighbouring positions at once; the class axis is not last.
+    Planes,
+    /// Nobody: a workgroup owns a block of logits, whatever their rows.
+    ///
+    /// Lanes combine once a block and always through workgroup memory: subgroups would gain nothing, and sum in another order.
+    Blocks {
+        /// Dense tensors are read and written entry by entry: they do not lie as the logits do, or end within a chunk.
+        entries: bool,
+    },
+}
+
+impl Reduce {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Workgroup => "workgroup",
+            Self::Subgroup => "subgroup",
+        }
+    }
+
+    pub(super) const fn fragment(self) -> Fragment {
+        match self {
+            Self::Workgroup => fragment!("reduce/workgroup.wgsl"),
+            Self::Subgroup => fragment!("reduce/subgroup.wgsl"),
+        }
+    }
+}
