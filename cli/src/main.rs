@@ -15,6 +15,7 @@ mod outputs;
 mod progress;
 mod report;
 mod tensor;
+mod whole_file;
 
 use std::panic;
 use std::process::ExitCode;

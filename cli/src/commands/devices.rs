@@ -38,7 +38,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     output::result(tables.join("\n\n"))
 }
 
-fn type_name(info: &AdapterInfo) -> &'static str {
+/// What kind of device an adapter is.
+pub(super) fn type_name(info: &AdapterInfo) -> &'static str {
     match info.device_type {
         DeviceType::DiscreteGpu => "discrete",
         DeviceType::IntegratedGpu => "integrated",
@@ -48,7 +49,8 @@ fn type_name(info: &AdapterInfo) -> &'static str {
     }
 }
 
-fn driver(info: &AdapterInfo) -> String {
+/// An adapter's driver and its version.
+pub(super) fn driver(info: &AdapterInfo) -> String {
     let parts = [info.driver.as_str(), info.driver_info.as_str()];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }

@@ -23,6 +23,11 @@ pub enum EngineName {
     Reference,
 }
 
+/// An adapter as the command line names it: its number in `logloss devices`, or any part of its name, driver or backend.
+pub fn choice(text: &str) -> AdapterChoice {
+    text.parse().map_or_else(|_| AdapterChoice::Named(text.to_owned()), AdapterChoice::Index)
+}
+
 /// An engine, ready to be given a loss.
 pub enum Engine {
     /// A device.

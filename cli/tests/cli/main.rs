@@ -2,6 +2,7 @@
 //! scripts rely on.
 
 mod bad_files;
+mod bench;
 mod chunks;
 mod commands;
 mod files;

@@ -6,7 +6,7 @@ use logloss::TargetKind;
 use logloss::gpu::AdapterChoice;
 
 use super::help;
-use crate::engine::EngineName;
+use crate::engine::{self, EngineName};
 use crate::failure::{Failure, Outcome};
 use crate::input::Input;
 use crate::loss::{Loss, LossName, LossOptions, ReductionName};
@@ -97,8 +97,7 @@ impl Arguments {
     }
 
     pub(super) fn adapter(&self) -> Option<AdapterChoice> {
-        let text = self.adapter.as_ref()?;
-        Some(text.parse().map_or_else(|_| AdapterChoice::Named(text.clone()), AdapterChoice::Index))
+        self.adapter.as_deref().map(engine::choice)
     }
 
     /// Every file that is read.
