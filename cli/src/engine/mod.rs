@@ -4,11 +4,14 @@ mod session;
 
 use clap::ValueEnum;
 use logloss::Error;
-use logloss::gpu::{AdapterChoice, Gpu};
+use logloss::gpu::{AdapterChoice, Gpu, Stream};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
 pub use session::{Goal, Part, Reduce, Session};
+
+/// Batches in flight on a device.
+const SLOTS: u64 = Stream::SLOTS as u64;
 
 /// Which engine the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,12 +102,13 @@ impl Engine {
     pub const fn bytes_per_logit(&self, load: Load) -> u64 {
         // In floats: of the logits alone, and what each of the others adds.
         let (logits, gradient, dense_targets, element_losses) = match self {
-            // Gathered rows, staging for the upload, the device's buffer; and staging, bytes and floats on the way back.
-            Self::Gpu(_) => (3, 3, 3, 4),
-            // Gathered rows, and what comes of them.
-            Self::Cpu => (1, 1, 1, 1),
-            // Gathered rows, a gradient and losses in float64, and their rounding.
-            Self::Reference => (4, 0, 1, 3),
+            // Gathered rows; of each batch in flight a mapped buffer and the device's; and of what comes back, where the gradient
+            // lies over the logits on the device, floats for the caller and bytes for the file.
+            Self::Gpu(_) => (1 + 2 * SLOTS, 2 + SLOTS, 1 + 2 * SLOTS, 2 + 2 * SLOTS),
+            // Gathered rows, and what comes of them, once more for the file.
+            Self::Cpu => (1, 2, 1, 2),
+            // Gathered rows, a gradient and losses in float64, their rounding, and what goes to the file.
+            Self::Reference => (4, 1, 1, 4),
         };
         let floats = logits
             + if load.gradient { gradient } else { 0 }

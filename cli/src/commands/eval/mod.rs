@@ -13,6 +13,7 @@ mod log_prob;
 mod regions;
 mod report;
 mod rows;
+mod stream;
 mod tally;
 
 use std::time::Instant;
