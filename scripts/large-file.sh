@@ -67,6 +67,7 @@ for engine in "${engines[@]}"; do
     check 'resident set (VmHWM)' "$resident" "$max_resident"
     if [ "$(field device_bytes)" != null ]; then
         check 'buffers of the device' "$(field device_bytes)" "$max_buffers"
+        awk -v seconds="$(field longest_submission_seconds)" 'BEGIN { printf "  %-22s %6d ms\n", "longest submission", 1000 * seconds }'
     fi
     awk -v got="$(field loss)" -v want="$expected" -v bytes=$((rows * classes * 4)) -v seconds="$(field row_seconds)" 'BEGIN {
         error = (got - want) / want

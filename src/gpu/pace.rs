@@ -16,11 +16,12 @@ const GROWTH: u64 = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     logits: u64,
+    longest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { logits: FIRST }
+        Self { logits: FIRST, longest: Duration::ZERO }
     }
 }
 
@@ -30,8 +31,14 @@ impl Pace {
         self.logits
     }
 
+    /// The longest that a batch took.
+    pub const fn longest(self) -> Duration {
+        self.longest
+    }
+
     /// Takes note of what a batch of so many logits took.
     pub fn record(&mut self, logits: u64, took: Duration) {
+        self.longest = self.longest.max(took);
         let fitting = u128::from(logits) * GOAL.as_nanos() / took.as_nanos().max(1);
         let fitting = u64::try_from(fitting).unwrap_or(u64::MAX);
         self.logits = fitting.min(logits.saturating_mul(GROWTH)).max(1);
@@ -70,6 +77,8 @@ mod tests {
         let mut pace = Pace::default();
         pace.record(FIRST, 1000 * MS);
         assert_eq!(pace.logits(), FIRST / 10);
+        pace.record(FIRST / 10, 100 * MS);
+        assert_eq!((pace.logits(), pace.longest()), (FIRST / 10, 1000 * MS));
     }
 
     #[test]

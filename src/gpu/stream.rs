@@ -1,7 +1,7 @@
 //! Batch after batch: while one is computed, the next is uploaded.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::device::Gpu;
 use super::evaluator::named_value;
@@ -146,6 +146,12 @@ impl<'g> Stream<'g> {
     #[must_use]
     pub const fn advised_logits(&self) -> u64 {
         self.pace.logits()
+    }
+
+    /// The longest time from the submission of a batch, or the end of the one before it, until it was known to be finished.
+    #[must_use]
+    pub const fn longest_submission(&self) -> Duration {
+        self.pace.longest()
     }
 
     /// The error of a batch that was pulled, naming the value where it only named the row: [`Error::BadValue`] for

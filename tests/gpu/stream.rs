@@ -225,8 +225,9 @@ fn memory_is_that_of_the_batches_in_flight() {
     let rows = u64::from(rows);
     let slot = 4 * logits * 3 + rows * 2 * (4 + 4 + size_of::<Details>() as u64) + 2 * 64;
     assert_eq!(stream.bytes(), Stream::SLOTS as u64 * slot);
-    // 8 MiB went through. The kernel's own partial sums and uniforms, and what the allocator rounds up, are small beside the rest.
-    assert!(peak <= stream.bytes() + stream.bytes() / 4, "{peak} of {}", stream.bytes());
+    // 8 MiB went through. wgpu keeps 512 KiB of zeros, which it clears buffers with; the rest is partial sums and uniforms.
+    let others = (512 << 10) + (64 << 10);
+    assert!(peak <= stream.bytes() + others, "{peak} of {}", stream.bytes());
     while !stream.is_empty() {
         stream.pull().unwrap();
     }

@@ -1,5 +1,7 @@
 //! An engine with a loss: a chunk in, what the engine made of it out.
 
+use std::time::Duration;
+
 use logloss::gpu::Stream;
 use logloss::{
     ABSENT, AnyLoss, Batch, Details, Error, Evaluation, Gradient, Reduction, Request, Summary, TargetKind, cpu,
@@ -40,6 +42,15 @@ pub struct Part {
     pub exact_losses: Option<Vec<f64>>,
     /// The losses reduced as the [`Goal`] says.
     pub loss: f64,
+}
+
+/// What a stream of chunks needed of a device.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceUse {
+    /// Bytes of its buffers, mapped ones too.
+    pub bytes: u64,
+    /// The longest that it took for a submission.
+    pub longest: Duration,
 }
 
 /// An engine with a loss: chunks are pushed, and their parts pulled in the same order.
@@ -185,10 +196,10 @@ impl Session<'_> {
         }
     }
 
-    /// Bytes of the buffers of a device.
-    pub fn device_bytes(&self) -> Option<u64> {
+    /// What a device needed.
+    pub fn device_use(&self) -> Option<DeviceUse> {
         match self {
-            Self::Gpu(stream) => Some(stream.bytes()),
+            Self::Gpu(stream) => Some(DeviceUse { bytes: stream.bytes(), longest: stream.longest_submission() }),
             Self::Host { .. } => None,
         }
     }

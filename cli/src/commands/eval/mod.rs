@@ -100,6 +100,7 @@ impl Task<'_> {
 
     fn budget(&self, outputs: &Outputs) -> Budget {
         let load = Load {
+            alone: self.loss.is_of_the_whole(),
             gradient: self.wants_gradient(),
             dense_targets: self.input.kind == TargetKind::Dense,
             element_losses: self.loss.unit == Unit::Element,

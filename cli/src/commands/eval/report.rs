@@ -53,7 +53,8 @@ impl Report<'_> {
         put("first_non_finite_place", place.map(|row| input.place_of_row(row)).into());
         put("engine", engine.name().into());
         put("adapter", engine.adapter().into());
-        put("device_bytes", self.tally.device_bytes().into());
+        put("device_bytes", self.tally.device().map(|device| device.bytes).into());
+        put("longest_submission_seconds", self.tally.device().map(|device| device.longest.as_secs_f64()).into());
         put("dtype", input.logits.element().name().into());
         put("seconds", self.time.as_secs_f64().into());
         put("row_seconds", self.tally.time().as_secs_f64().into());
@@ -91,7 +92,7 @@ impl Report<'_> {
             rows.push(("not finite", number::grouped(self.tally.non_finite())));
         }
         let adapter = engine.adapter().map_or_else(String::new, |adapter| format!(", {adapter}"));
-        let buffers = self.tally.device_bytes().map(|bytes| format!(", buffers of {}", number::bytes(bytes)));
+        let buffers = self.tally.device().map(|device| format!(", buffers of {}", number::bytes(device.bytes)));
         rows.push(("engine", format!("{}{adapter}{}", engine.name(), buffers.unwrap_or_default())));
         let (all, of_logits) = (self.time.as_secs_f64(), self.tally.time().as_secs_f64());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]

@@ -78,7 +78,7 @@ pub(super) fn run(task: &Task<'_>, goal: Goal, outputs: &mut Outputs, cut: &mut 
         }
     }
     bar.finish_and_clear();
-    Ok(tally.finished(session.device_bytes()))
+    Ok(tally.finished(session.device_use()))
 }
 
 /// What to say of the error of a chunk, which is read again for the value.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use logloss::totals::{Labels, PairwiseSum, Totals, reduced_loss};
 use logloss::{ABSENT, Reduction, TargetKind};
 
-use crate::engine::Part;
+use crate::engine::{DeviceUse, Part};
 use crate::loss::Loss;
 
 /// Totals of a stream of chunks; they do not depend on how it was cut.
@@ -20,7 +20,7 @@ pub(super) struct Tally {
     first_non_finite: Option<usize>,
     start: Instant,
     time: Duration,
-    device_bytes: Option<u64>,
+    device: Option<DeviceUse>,
 }
 
 impl Tally {
@@ -34,7 +34,7 @@ impl Tally {
             first_non_finite: None,
             start: Instant::now(),
             time: Duration::ZERO,
-            device_bytes: None,
+            device: None,
         }
     }
 
@@ -65,13 +65,13 @@ impl Tally {
     }
 
     /// Stops the clock, which has run since nothing was there, and takes note of what a device needed.
-    pub(super) fn finished(self, device_bytes: Option<u64>) -> Self {
-        Self { time: self.start.elapsed(), device_bytes, ..self }
+    pub(super) fn finished(self, device: Option<DeviceUse>) -> Self {
+        Self { time: self.start.elapsed(), device, ..self }
     }
 
-    /// Bytes of the buffers of a device.
-    pub(super) const fn device_bytes(&self) -> Option<u64> {
-        self.device_bytes
+    /// What a device needed.
+    pub(super) const fn device(&self) -> Option<DeviceUse> {
+        self.device
     }
 
     /// How long the chunks took.
