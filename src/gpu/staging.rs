@@ -1,7 +1,6 @@
 //! Ways to the device and back, kept from batch to batch: each has an end that the host maps and one that the kernels use.
 
-use std::sync::mpsc::{Receiver, channel};
-
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::{BufferUsages, MapMode};
 
 use crate::{Error, Result};
@@ -39,12 +38,12 @@ impl Growing {
 }
 
 /// A mapping that was asked for.
-struct Mapping(Receiver<bool>);
+struct Mapping(OneshotReceiver<bool>);
 
 impl Mapping {
     /// Maps the first `bytes` bytes of a buffer once `encoder` is submitted and the device is done with it.
     fn after(encoder: &wgpu::CommandEncoder, buffer: &wgpu::Buffer, mode: MapMode, bytes: u64) -> Self {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = oneshot_channel();
         encoder.map_buffer_on_submit(buffer, mode, ..bytes, move |result| {
             // Nobody listens where the buffer was not wanted any more.
             let _ = sender.send(result.is_ok());
@@ -54,10 +53,10 @@ impl Mapping {
 
     /// Waits for the answer after the submission has finished: it may be another thread that wgpu lets give it.
     fn wait(self) -> Result<()> {
-        match self.0.recv() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Device("a buffer could not be mapped".into())),
-            Err(_) => Err(Error::Device("a submission never finished".into())),
+        match pollster::block_on(self.0.receive()) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::Device("a buffer could not be mapped".into())),
+            None => Err(Error::Device("a submission never finished".into())),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::cpu::{RowOutputs, RowTotals};
 use crate::totals::Label;
 
 /// Logits whose exponentials stay close: rows are finished together, a row a lane, as many as there are lanes and room for.
-const BUNDLE: usize = 1 << 14;
+const BUNDLE: usize = 1 << 13;
 
 /// Memory of a thread: some rows at most. It outlives a call, since the first touch of a page costs more than what it is for.
 #[derive(Default)]

@@ -7,8 +7,7 @@ use crate::cpu::simd::{Block, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Statistics of the logits seen so far, one strip of them a lane.
 ///
-/// The reference is renewed when a block exceeds it, which a row of random logits does a few times near its beginning: the
-/// branch is predicted, so the exponentials of a block do not wait for its maximum. A block adds two terms to each of four
+/// The reference is renewed when a block exceeds it, which a row of random logits does a few times: the branch is predicted, so the exponentials of a block do not wait for its maximum. A block adds two terms to each of four
 /// accumulators, and blocks are added with compensation: a lane's sum carries at most 4 roundings whatever the length of the row.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Partition<S: Simd> {
@@ -78,6 +77,12 @@ impl<S: Simd> Partition<S> {
         e
     }
 
+    /// Whether nothing has given it a reference.
+    #[inline(always)]
+    pub(in crate::cpu) fn is_new(&self) -> bool {
+        self.reference == f32::MIN
+    }
+
     /// The reference in every lane.
     #[inline(always)]
     pub(in crate::cpu) fn references(&self) -> S::f32s {
@@ -111,8 +116,12 @@ impl<S: Simd> Partition<S> {
     /// Renews the reference if a logit of the block exceeds it.
     #[inline(always)]
     pub(in crate::cpu) fn raise(&mut self, simd: S, exp: Exp<S>, x: &Block<S>, deficit: bool) {
-        let [a, b, c, d, e, f, g, h] = *x;
-        let largest = (a.max(e).max(b.max(f))).max(c.max(g).max(d.max(h)));
+        self.raise_to(simd, exp, largest::<S>(x), deficit);
+    }
+
+    /// Renews the reference if a lane exceeds it.
+    #[inline(always)]
+    pub(in crate::cpu) fn raise_to(&mut self, simd: S, exp: Exp<S>, largest: S::f32s, deficit: bool) {
         if !largest.simd_gt(self.references).any_true() {
             return;
         }
@@ -139,6 +148,13 @@ impl<S: Simd> Partition<S> {
             weight: f64::from(self.weight.reduce_sum()),
         }
     }
+}
+
+/// The larger of all vectors, lane by lane.
+#[inline(always)]
+pub(in crate::cpu) fn largest<S: Simd>(x: &Block<S>) -> S::f32s {
+    let [a, b, c, d, e, f, g, h] = *x;
+    (a.max(e).max(b.max(f))).max(c.max(g).max(d.max(h)))
 }
 
 #[inline(always)]

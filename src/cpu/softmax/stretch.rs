@@ -2,11 +2,14 @@
 //!
 //! It contains no call, so that the statistics and the constants of the exponential stay in registers.
 
-use super::partition::Partition;
+use super::partition::{Partition, largest};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
-use crate::cpu::simd::{BLOCK, Bytes, MAX_LANES, Simd, SimdBase, block_len, load, replaced, splat};
+use crate::cpu::simd::{BLOCK, Block, Bytes, MAX_LANES, Simd, SimdBase, block_len, load, replaced, splat};
 use crate::cpu::tensor::{LineWriter, Source};
+
+/// Blocks whose maximum is the first reference: where rows are short, renewing it would cost more than they do.
+const GLANCE: usize = 8;
 
 /// Blocks of a row that is read, and of one that is written.
 pub(super) struct Stretch<'s, 't> {
@@ -80,6 +83,14 @@ impl Stretch<'_, '_> {
         // Known to be there, it is not asked for again and again.
         let kept =
             if KEEPS { kept.unwrap_or_else(|| unreachable!("a place for what is kept")) } else { std::ptr::null_mut() };
+        if X::IS_SOME && statistics.is_new() {
+            let mut highest = splat(simd, f32::MIN);
+            for b in 0..blocks.min(GLANCE) {
+                // SAFETY: the caller's promise.
+                highest = highest.max(largest::<S>(&unsafe { x.block(simd, b, hole) }));
+            }
+            statistics.raise_to(simd, exp, highest, false);
+        }
         for b in 0..blocks {
             let first = b * length;
             if WRITES {
@@ -105,14 +116,8 @@ impl Stretch<'_, '_> {
             if !X::IS_SOME {
                 continue;
             }
-            let mut values = [splat(simd, 0.0); BLOCK];
-            for (i, value) in values.iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *value = unsafe { x.load(simd, first + i * lanes) };
-            }
-            if let Some(hole) = hole.filter(|hole| hole / length == b) {
-                values = replaced(simd, &values, hole % length, f32::NEG_INFINITY);
-            }
+            // SAFETY: the caller's promise.
+            let mut values = unsafe { x.block(simd, b, hole) };
             statistics.raise(simd, exp, &values, false);
             for (i, value) in values.iter_mut().enumerate() {
                 if (i * lanes * X::BYTES).is_multiple_of(LINE) {
@@ -147,6 +152,24 @@ trait Logits: Copy {
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::f32s;
 
     fn address(self, at: usize) -> *const u8;
+
+    /// Block `b`, without a logit.
+    ///
+    /// # Safety
+    /// It can be read.
+    #[inline(always)]
+    unsafe fn block<S: Simd>(self, simd: S, b: usize, hole: Option<usize>) -> Block<S> {
+        let length = block_len::<S>();
+        let mut values = [splat(simd, 0.0); BLOCK];
+        for (i, value) in values.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *value = unsafe { self.load(simd, b * length + i * S::f32s::LEN) };
+        }
+        match hole {
+            Some(hole) if hole / length == b => replaced(simd, &values, hole % length, f32::NEG_INFINITY),
+            _ => values,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
