@@ -21,7 +21,7 @@ impl Report {
         if self.rows.is_empty() {
             println!("{}", machine());
             println!(
-                "{:>16}  {:<40} {:<20} {:>10} {:>8} {:>5}",
+                "{:>16}  {:<50} {:<20} {:>10} {:>8} {:>5}",
                 "rows x classes", "who", "pass", "median ms", "times", "runs"
             );
         }
@@ -36,11 +36,11 @@ impl Report {
             let pass = if entry.gradient { "forward + gradient" } else { "forward" };
             let mut row = json!({ "shape": shape, "who": who, "pass": pass });
             if let Some(reason) = &entry.left_out {
-                println!("{shape:>16}  {who:<40} {pass:<20} left out: {reason}");
+                println!("{shape:>16}  {who:<50} {pass:<20} left out: {reason}");
                 row["left_out"] = json!(reason);
             } else {
                 let (ms, runs) = (1e3 * score.seconds, score.count());
-                println!("{shape:>16}  {who:<40} {pass:<20} {ms:>10.2} {:>8.2} {runs:>5}", score.ratio);
+                println!("{shape:>16}  {who:<50} {pass:<20} {ms:>10.2} {:>8.2} {runs:>5}", score.ratio);
                 row["seconds"] = json!(score.seconds);
                 row["times_logloss"] = json!(score.ratio);
                 row["runs"] = json!(runs);
