@@ -1,9 +1,9 @@
 //! Categorical cross-entropy against class indices on the CPU.
 
-use super::finish::{MarginLoss, SoftmaxOptions};
 use super::simd::Simd;
 use super::simd::math::{Exp, Margin};
-use super::{CpuLoss, Job, Outcome, softmax_rows};
+use super::softmax::{MarginLoss, SoftmaxOptions};
+use super::{CpuLoss, Job, Outcome, softmax};
 use crate::{CrossEntropy, Result};
 
 /// `-log p_t = softplus(z)`, and its derivative by `z` is `1 - p_t = sigmoid(z)`.
@@ -22,6 +22,6 @@ impl CpuLoss for CrossEntropy {
             z_loss: self.z_loss,
             label_smoothing: self.label_smoothing,
         };
-        softmax_rows::run(self, options, job)
+        softmax::run(self, options, job)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Their terms cancel where the two distributions nearly agree, so they are computed in float64.
 
-use super::cap::exp_of_negative;
 use super::simd::{Kernel, Simd};
+use super::softmax::exp_of_negative;
 use super::tensor::{Part, Tensor};
 use super::wide::{Statistics, softmax, weighted};
 use super::{Job, LogitsMut, Outcome, RowTotals};
@@ -110,6 +110,8 @@ impl<L: DenseLoss> Kernel for PartKernel<'_, '_, L> {
         }
         narrow.resize(classes, 0.0);
         let mut totals = RowTotals::new(part.rows());
+        let mut writer = part.writer();
+        let mut losses_writer = losses.as_ref().and_then(Part::writer);
         for r in part.rows() {
             scale_logits(part.row(r, x), &options, y, slope);
             let t = targets.row(r, t);
@@ -135,7 +137,9 @@ impl<L: DenseLoss> Kernel for PartKernel<'_, '_, L> {
                     Some(_) => narrow.iter_mut().zip(&result.losses).for_each(|(to, loss)| *to = of_class(loss)),
                     None => narrow.fill(f32::NAN),
                 }
-                losses.write_rows(r, narrow);
+                if let Some(writer) = &mut losses_writer {
+                    losses.write_rows(writer, r, narrow);
+                }
             }
             if job.definition.unit == Unit::Element {
                 totals.push_sum(r, sum, value.is_some());
@@ -153,7 +157,9 @@ impl<L: DenseLoss> Kernel for PartKernel<'_, '_, L> {
                         }
                     }
                 }
-                part.write_rows(r, narrow);
+                if let Some(writer) = &mut writer {
+                    part.write_rows(writer, r, narrow);
+                }
             }
         }
         totals

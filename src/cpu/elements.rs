@@ -1,8 +1,10 @@
 //! Losses of every logit on its own.
 
 use super::simd::math::{Exp, weighted};
-use super::simd::memory::prefetch;
-use super::simd::{Kernel, Simd, SimdBase, load_part, splat};
+use super::simd::memory::fetch_ahead;
+use super::simd::{
+    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_up_to, splat, store_block, store_up_to,
+};
 use super::survey::tree_sum;
 use super::tensor::Part;
 use super::{Job, Outcome};
@@ -11,10 +13,10 @@ use crate::{Error, Layout, Result, Targets};
 /// Elements of a part: a power of two.
 const PART: usize = 1 << 16;
 
-/// Elements whose losses are added in float32 before they go on in float64.
+/// Elements whose losses are added in float32 before they go on in float64: a multiple of every block.
 ///
-/// In 4 lanes that is 128 terms a lane; a lane's rounding errors are of either sign, and a typical sum loses `sqrt(128) u / 2`.
-const BLOCK: usize = 512;
+/// In 16 accumulators of 4 lanes that is 8 terms each, and 64 lanes' worth of rounding in all: a typical sum loses less than `u`.
+const CHUNK: usize = 512;
 
 /// A loss of a logit `x` and its target `t`.
 pub(super) trait ElementLoss: Sync {
@@ -67,95 +69,96 @@ impl<L: ElementLoss> Kernel for PartKernel<'_, '_, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> (f64, Vec<usize>) {
+        // What only the gradient needs is not computed without one.
+        if self.job.tensor.has_gradient() { self.chunks::<S, true>(simd) } else { self.chunks::<S, false>(simd) }
+    }
+}
+
+impl<L: ElementLoss> PartKernel<'_, '_, L> {
+    #[inline(always)]
+    fn chunks<S: Simd, const GRADIENT: bool>(self, simd: S) -> (f64, Vec<usize>) {
         let Self { loss, job, scale, part, losses, scratch } = self;
         let Scratch { x: buffer, weights, pos_weights } = scratch;
         let layout = *part.layout();
         let targets = if let Targets::Dense(targets) = job.targets { targets } else { &[] };
         let has_weights = job.class_weights.is_some() || job.row_weights.is_some();
-        let wants_gradient = job.tensor.has_gradient();
         let exp = Exp::new(simd, 1.0);
-        let (one, scale) = (splat(simd, 1.0), splat(simd, scale));
-        let lanes = S::f32s::LEN;
+        let (zero, scales) = (splat(simd, 0.0), splat(simd, scale));
+        let length = block_len::<S>();
+        let mut writer = part.writer();
 
         let range = part.elements();
         let mut sum = 0.0;
         let mut non_finite = Vec::new();
-        let mut gradient = [0.0; BLOCK];
-        for first in range.clone().step_by(BLOCK) {
-            let n = BLOCK.min(range.end - first);
-            let block = first..first + n;
-            let t = &targets[block.clone()];
+        for first in range.clone().step_by(CHUNK) {
+            let chunk = first..range.end.min(first + CHUNK);
             if has_weights {
-                fill(weights, block.clone(), &layout, job.class_weights, job.row_weights);
+                fill(weights, chunk.clone(), &layout, job.class_weights, job.row_weights);
             }
             if job.pos_weights.is_some() {
-                fill(pos_weights, block.clone(), &layout, job.pos_weights, None);
+                fill(pos_weights, chunk.clone(), &layout, job.pos_weights, None);
             }
-            let x = part.read(block.clone(), buffer);
-            let mut sums = [splat(simd, 0.0); 2];
-            macro_rules! step {
-                ($at:expr, $load:expr) => {{
-                    let at = $at;
-                    let q = if job.pos_weights.is_some() { $load(pos_weights, at, 1.0) } else { one };
-                    let (mut l, mut g) = loss.element(simd, exp, $load(x, at, 0.0), $load(t, at, 0.0), q);
-                    if has_weights {
-                        let w = $load(weights, at, 0.0);
-                        (l, g) = (weighted(simd, w, l), weighted(simd, w, g));
+            let x = part.read(chunk.clone(), buffer);
+            let t = &targets[chunk.clone()];
+            let mut sums = [zero; BLOCK];
+            for (b, x) in x.chunks(length).enumerate() {
+                let at = b * length..b * length + x.len();
+                let t = &t[at.clone()];
+                fetch_ahead(x);
+                fetch_ahead(t);
+                let [x, t] = [load_up_to(simd, x, 0.0), load_up_to(simd, t, 0.0)];
+                let mut q = [splat(simd, 1.0); BLOCK];
+                if job.pos_weights.is_some() {
+                    q = load_up_to(simd, &pos_weights[at.clone()], 0.0);
+                }
+                let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
+                for i in 0..BLOCK {
+                    (l[i], g[i]) = loss.element(simd, exp, x[i], t[i], q[i]);
+                }
+                if has_weights {
+                    let w: Block<S> = load_up_to(simd, &weights[at.clone()], 0.0);
+                    for i in 0..BLOCK {
+                        (l[i], g[i]) = (weighted(simd, w[i], l[i]), weighted(simd, w[i], g[i]));
                     }
-                    (l, g * scale)
-                }};
-            }
-            let whole = n / lanes * lanes;
-            for at in (0..whole).step_by(lanes) {
-                prefetch(x, 4 * (at + 2 * BLOCK));
-                prefetch(t, 4 * (at + 2 * BLOCK));
-                let (l, g) = step!(at, |values: &[f32], at, _| super::simd::load(simd, values, at));
-                sums[at / lanes % 2] += l;
+                }
+                if at.len() < length {
+                    l = without_rest(simd, &l, at.len());
+                }
+                for (sum, l) in sums.iter_mut().zip(l) {
+                    *sum += l;
+                }
                 if !losses.is_empty() {
-                    let at = first - range.start + at;
-                    l.store_slice(&mut losses[at..at + lanes]);
+                    let from = first - range.start;
+                    store_up_to::<S>(&l, &mut losses[from + at.start..from + at.end]);
                 }
-                if wants_gradient {
-                    g.store_slice(&mut gradient[at..at + lanes]);
+                if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
+                    // A denominator of 0 makes the gradient 0 even where it is not finite.
+                    for g in &mut g {
+                        *g = if scale == 0.0 { zero } else { *g * scales };
+                    }
+                    part.write_block::<S>(writer, simd, first + at.start, &g, at.len());
                 }
             }
-            if whole < n {
-                let (mut l, g) = step!(whole, |values: &[f32], at, fill| load_part(simd, values, at, fill));
-                l.as_mut_slice()[n - whole..].fill(0.0);
-                sums[0] += l;
-                if !losses.is_empty() {
-                    super::simd::store_part::<S>(
-                        l,
-                        &mut losses[..first - range.start + n],
-                        first - range.start + whole,
-                    );
-                }
-                super::simd::store_part::<S>(g, &mut gradient[..n], whole);
-            }
-            let of_block = f64::from((sums[0] + sums[1]).reduce_sum());
-            if of_block.is_nan() {
+            let [a, b, c, d, e, f, g, h] = sums;
+            let of_chunk = f64::from((((a + e) + (b + f)) + ((c + g) + (d + h))).reduce_sum());
+            if of_chunk.is_nan() {
                 let is_nan = |(_, x): &(usize, &f32)| x.is_nan();
                 non_finite
                     .extend(x.iter().enumerate().filter(is_nan).map(|(i, _)| row_and_class(&layout, first + i).0));
                 non_finite.dedup();
             }
-            sum += of_block;
-            if wants_gradient {
-                if job.is_gradient_zero(scale.as_slice()[0]) {
-                    gradient.fill(0.0);
-                }
-                part.write(first, &gradient[..n]);
-            }
+            sum += of_chunk;
         }
         (sum, non_finite)
     }
 }
 
-impl Job<'_> {
-    /// A denominator of 0 makes the gradient 0 even where it is not finite.
-    const fn is_gradient_zero(&self, scale: f32) -> bool {
-        scale == 0.0
-    }
+/// The first `n` values of a block, and 0.
+#[inline(always)]
+fn without_rest<S: Simd>(simd: S, block: &Block<S>, n: usize) -> Block<S> {
+    let mut all = [0.0; MAX_BLOCK];
+    store_block::<S>(block, &mut all);
+    load_up_to(simd, &all[..n], 0.0)
 }
 
 /// Row and class of an element in the order without gaps.

@@ -1,9 +1,9 @@
 //! Focal loss over a softmax on the CPU.
 
-use super::finish::{MarginLoss, SoftmaxOptions};
 use super::simd::math::{Exp, Margin};
 use super::simd::{Simd, SimdBase, SimdFloat, splat};
-use super::{CpuLoss, Job, Outcome, softmax_rows};
+use super::softmax::{MarginLoss, SoftmaxOptions};
+use super::{CpuLoss, Job, Outcome, softmax};
 use crate::{Focal, Result};
 
 /// With `miss = sigmoid(z)` and `hit = 1 - miss`:
@@ -38,6 +38,6 @@ impl CpuLoss for Focal {
             z_loss: self.z_loss,
             label_smoothing: 0.0,
         };
-        softmax_rows::run(self, options, job)
+        softmax::run(self, options, job)
     }
 }

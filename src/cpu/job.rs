@@ -1,7 +1,7 @@
 //! A batch at work: what a loss is handed, and what it hands back.
 
-use super::finish::Finished;
 use super::simd::Instructions;
+use super::softmax::Finished;
 use super::survey::{Survey, tree_sum};
 use super::tensor::{Part, Tensor};
 use crate::totals::{Label, PairwiseSum};
@@ -95,6 +95,11 @@ impl RowTotals {
 }
 
 impl RowTotals {
+    /// The first row.
+    pub(super) const fn first(&self) -> usize {
+        self.first
+    }
+
     /// Adds what the losses of the next row come to.
     #[inline(always)]
     pub(super) fn push_sum(&mut self, row: usize, loss: f64, is_finite: bool) {

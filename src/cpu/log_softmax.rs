@@ -2,7 +2,7 @@
 
 use super::simd::math::Exp;
 use super::simd::{Instructions, Kernel, Simd};
-use super::softmax_rows::AlongRow;
+use super::softmax::row_statistics;
 use crate::{Error, Result, Shape, checks};
 use rayon::prelude::*;
 
@@ -62,8 +62,7 @@ impl Kernel for Rows<'_> {
         let inverse_t = 1.0 / self.temperature;
         let exp = Exp::new(simd, inverse_t);
         for (x, out) in self.logits.chunks_exact(self.classes).zip(self.out.chunks_exact_mut(self.classes)) {
-            let row = AlongRow { x, low: &[], weights: None, target: None };
-            let merged = row.statistics::<S, false, false>(simd, exp, &mut [], &mut []);
+            let merged = row_statistics(simd, exp, x, inverse_t.into());
             if merged.sum.is_nan() || merged.sum == 0.0 {
                 out.fill(f32::NAN);
                 continue;

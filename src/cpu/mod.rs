@@ -24,14 +24,12 @@
 
 mod bce;
 mod bce_with_logits;
-mod cap;
 mod cross_entropy;
 mod dense_rows;
 mod dice;
 mod dice_cross_entropy;
 mod dice_focal;
 mod elements;
-mod finish;
 mod focal;
 mod generalized_dice;
 mod hinge;
@@ -43,12 +41,11 @@ mod mse;
 mod multi_margin;
 mod nll;
 mod order;
-mod partition;
 mod regions;
 mod sigmoid_focal;
 mod simd;
 mod soft_cross_entropy;
-mod softmax_rows;
+mod softmax;
 mod squared_hinge;
 mod survey;
 mod tensor;

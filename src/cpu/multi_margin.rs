@@ -14,11 +14,11 @@ impl CpuLoss for MultiMargin {
         let survey = job.survey()?;
         let outputs = job.take_outputs();
         let classes = job.tensor.layout().classes() as usize;
-        let wants_gradient = job.tensor.has_gradient();
         let length = ((1 << 16) / classes.max(1)).clamp(1, 4096).next_power_of_two();
         let scratch = || (Vec::new(), vec![0.0_f32; classes], Vec::new(), Vec::new());
         let totals = job.for_rows(length, outputs, scratch, |part, out, (buffer, gradient, wide, e)| {
             let mut totals = RowTotals::new(part.rows());
+            let mut writer = part.writer();
             for (i, r) in part.rows().enumerate() {
                 let label = job.label(r);
                 let x = part.row(r, buffer);
@@ -54,8 +54,8 @@ impl CpuLoss for MultiMargin {
                     };
                     out.details[i] = Details { lse: lse as f32, log_prob, argmax: order::argmax(x), rank };
                 }
-                if wants_gradient {
-                    part.write_rows(r, gradient);
+                if let Some(writer) = &mut writer {
+                    part.write_rows(writer, r, gradient);
                 }
             }
             totals

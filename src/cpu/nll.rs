@@ -20,6 +20,7 @@ impl CpuLoss for Nll {
             || (Vec::new(), vec![0.0; if wants_gradient { classes } else { 0 }]),
             |part, out, (buffer, gradient)| {
                 let mut totals = RowTotals::new(part.rows());
+                let mut writer = part.writer();
                 for (i, r) in part.rows().enumerate() {
                     let label = job.label(r);
                     let target = if let Label::Class(target) = label { Some(target) } else { None };
@@ -52,7 +53,9 @@ impl CpuLoss for Nll {
                         if let Some(t) = target.filter(|_| is_finite) {
                             gradient[t] = (-weight * survey.gradient_scale) as f32;
                         }
-                        part.write_rows(r, gradient);
+                        if let Some(writer) = &mut writer {
+                            part.write_rows(writer, r, gradient);
+                        }
                     }
                 }
                 totals

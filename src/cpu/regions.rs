@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::cap::exp_of_negative;
 use super::simd::{Kernel, Simd};
+use super::softmax::exp_of_negative;
 use super::survey::tree_sum;
 use super::tensor::{Part, Tensor};
 use super::wide::{softmax, weighted};
@@ -301,6 +301,7 @@ impl<L: RegionLoss> Kernel for Gradients<'_, '_, L> {
     fn run<S: Simd>(self, _: S) {
         let Self { context, part, position: at, derivatives, factor, scale, by_position } = self;
         let classes = context.classes.clone();
+        let mut writer = part.writer();
         for row in part.rows() {
             let is_finite = context.read(part, row, at);
             at.narrow.clear();
@@ -330,7 +331,9 @@ impl<L: RegionLoss> Kernel for Gradients<'_, '_, L> {
                 }
             }
             let narrow = std::mem::take(&mut at.narrow);
-            part.write_rows(row, &narrow);
+            if let Some(writer) = &mut writer {
+                part.write_rows(writer, row, &narrow);
+            }
             at.narrow = narrow;
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::caps::Caps;
 use super::pipeline::Pipelines;
 use super::shader::Shader;
+use super::staging::Download;
 use crate::{Error, Result, Shape, Summary};
 
 /// Which adapter to open.
@@ -160,7 +161,8 @@ impl Gpu {
     /// [`Error::Device`] if the device fails meanwhile, and what [`Summary::check`] says.
     pub fn read_summary(&self, buffer: &wgpu::Buffer, shape: Shape) -> Result<Summary> {
         let bytes = self.read_back(&[(buffer, size_of::<Summary>() as u64)])?;
-        checked_summary(bytes.first(), shape)
+        let summary = bytes.first().and_then(|bytes| Summary::from_bytes(bytes));
+        checked_summary(summary, shape)
     }
 
     /// The first bytes of several buffers, read to the host. Submits, and blocks until the queue has finished.
@@ -170,45 +172,15 @@ impl Gpu {
     pub fn read_back(&self, ranges: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logloss read back") });
-        let staging: Vec<_> = ranges
-            .iter()
-            .map(|&(buffer, size)| {
-                // Copies are made of whole words.
-                let size = size.next_multiple_of(4);
-                let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("logloss staging"),
-                    size: size.max(4),
-                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                });
-                encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-                staging
-            })
-            .collect();
-        self.queue.submit([encoder.finish()]);
-        let mapped: Vec<_> = staging
-            .iter()
-            .map(|buffer| {
-                let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-                // The receiver outlives the callback, so the send cannot fail.
-                buffer.slice(..).map_async(wgpu::MapMode::Read, move |result| drop(sender.send(result)));
-                receiver
-            })
-            .collect();
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::Device(e.to_string()))?;
-        for receiver in mapped {
-            match pollster::block_on(receiver.receive()) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => return Err(Error::Device(error.to_string())),
-                None => return Err(Error::Device("a read back never finished".into())),
-            }
-        }
-        let bytes = staging.iter().zip(ranges).map(|(buffer, &(_, size))| {
-            let view = buffer.slice(..).get_mapped_range().map_err(|e| Error::Device(e.to_string()))?;
-            let size = usize::try_from(size).unwrap_or(usize::MAX).min(view.len());
-            Ok(view[..size].to_vec())
+        let fetched = ranges.iter().map(|&(buffer, bytes)| {
+            let mut download = Download::default();
+            download.fetch(&self.device, &mut encoder, buffer, bytes);
+            download
         });
-        let bytes = bytes.collect::<Result<Vec<_>>>()?;
+        let fetched: Vec<_> = fetched.collect();
+        self.queue.submit([encoder.finish()]);
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::Device(e.to_string()))?;
+        let bytes = fetched.into_iter().map(|mut download| download.take(<[u8]>::to_vec)).collect::<Result<_>>()?;
         // A lost device is nearly silent: a result counts only if no failure was reported.
         self.check()?;
         Ok(bytes)
@@ -216,8 +188,7 @@ impl Gpu {
 }
 
 /// The summary that was read back, without a bad target.
-pub(super) fn checked_summary(bytes: Option<&Vec<u8>>, shape: Shape) -> Result<Summary> {
-    let summary = bytes.and_then(|bytes| Summary::from_bytes(bytes));
+pub(super) fn checked_summary(summary: Option<Summary>, shape: Shape) -> Result<Summary> {
     let summary = summary.ok_or_else(|| Error::Device("a read back came back short".into()))?;
     summary.check(shape)?;
     Ok(summary)

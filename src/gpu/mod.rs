@@ -1,6 +1,6 @@
 //! The GPU layer: a loss is compiled for a device as a [`Kernel`] and recorded into the caller's encoder.
 //!
-//! [`Gpu`] and [`Evaluator`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a shape and
+//! [`Gpu`], [`Evaluator`] and [`Stream`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a shape and
 //! [`Caps`] to a [`Plan`]; [`Shader`] names what can be composed from the fragments in `shaders/`.
 
 mod caps;
@@ -9,6 +9,7 @@ mod device;
 mod elements;
 mod evaluator;
 mod kernel;
+mod pace;
 mod params;
 mod passes;
 mod pipeline;
@@ -19,6 +20,9 @@ mod regions;
 mod rows;
 mod scratch;
 mod shader;
+mod slot;
+mod staging;
+mod stream;
 mod switch;
 mod tensors;
 mod vector;
@@ -32,6 +36,7 @@ pub use passes::{Gather, Softmax, Sum};
 pub use plan::{Footprint, Plan, Team, Tuning, plan};
 pub use program::GpuLoss;
 pub use shader::{Elements, LossFragment, Place, Reduce, RowSchedule, Shader, Storage};
+pub use stream::Stream;
 pub(crate) use switch::{Switch, Switches};
 pub use tensors::{Inputs, Outputs};
 pub use window::Window;

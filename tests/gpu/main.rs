@@ -17,6 +17,7 @@ mod regimes;
 mod regions;
 mod rows;
 mod small_limits;
+mod stream;
 mod support;
 mod variants;
 

@@ -4,11 +4,14 @@ mod session;
 
 use clap::ValueEnum;
 use logloss::Error;
-use logloss::gpu::{AdapterChoice, Gpu};
+use logloss::gpu::{AdapterChoice, Gpu, Stream};
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-pub use session::{Goal, Part, Reduce, Session};
+pub use session::{DeviceUse, Goal, Part, Reduce, Session};
+
+/// Batches in flight on a device.
+const SLOTS: u64 = Stream::SLOTS as u64;
 
 /// Which engine the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,14 +100,16 @@ impl Engine {
 
     /// Bytes of memory, on the host and on the device, that it takes for each logit of a chunk.
     pub const fn bytes_per_logit(&self, load: Load) -> u64 {
+        let slots = if load.alone { 1 } else { SLOTS };
         // In floats: of the logits alone, and what each of the others adds.
         let (logits, gradient, dense_targets, element_losses) = match self {
-            // Gathered rows, staging for the upload, the device's buffer; and staging, bytes and floats on the way back.
-            Self::Gpu(_) => (3, 3, 3, 4),
-            // Gathered rows, and what comes of them.
-            Self::Cpu => (1, 1, 1, 1),
-            // Gathered rows, a gradient and losses in float64, and their rounding.
-            Self::Reference => (4, 0, 1, 3),
+            // Gathered rows; of each batch in flight a mapped buffer and the device's; and of what comes back, where the gradient
+            // lies over the logits on the device, floats for the caller and bytes for the file.
+            Self::Gpu(_) => (1 + 2 * slots, 2 + slots, 1 + 2 * slots, 2 + 2 * slots),
+            // Gathered rows, and what comes of them, once more for the file.
+            Self::Cpu => (1, 2, 1, 2),
+            // Gathered rows, a gradient and losses in float64, their rounding, and what goes to the file.
+            Self::Reference => (4, 1, 1, 4),
         };
         let floats = logits
             + if load.gradient { gradient } else { 0 }
@@ -117,6 +122,8 @@ impl Engine {
 /// What there is of a chunk besides its logits, one a logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
+    /// No other chunk: it is the whole batch.
+    pub alone: bool,
     /// A gradient.
     pub gradient: bool,
     /// Targets.

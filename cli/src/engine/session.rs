@@ -1,8 +1,11 @@
 //! An engine with a loss: a chunk in, what the engine made of it out.
 
-use logloss::gpu::Evaluator;
+use std::time::Duration;
+
+use logloss::gpu::Stream;
 use logloss::{
-    ABSENT, AnyLoss, Batch, Details, Evaluation, Gradient, Reduction, Request, Summary, TargetKind, cpu, reference,
+    ABSENT, AnyLoss, Batch, Details, Error, Evaluation, Gradient, Reduction, Request, Summary, TargetKind, cpu,
+    reference,
 };
 
 use super::Engine;
@@ -41,11 +44,31 @@ pub struct Part {
     pub loss: f64,
 }
 
-/// An engine with a loss.
+/// What a stream of chunks needed of a device.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceUse {
+    /// Bytes of its buffers, mapped ones too.
+    pub bytes: u64,
+    /// The longest that it took for a submission.
+    pub longest: Duration,
+}
+
+/// An engine with a loss: chunks are pushed, and their parts pulled in the same order.
 pub enum Session<'e> {
-    /// On a device.
-    Gpu(Box<Evaluator<'e>>),
-    /// On the CPU.
+    /// On a device, which computes one chunk while the next is uploaded.
+    Gpu(Box<Stream<'e>>),
+    /// On the host, which computes a chunk when it is pushed.
+    Host {
+        /// How.
+        host: Host,
+        /// What is to be pulled.
+        part: Option<Part>,
+    },
+}
+
+/// An engine of the host, with a loss.
+pub enum Host {
+    /// In float32.
     Cpu {
         /// The loss.
         loss: Box<dyn AnyLoss>,
@@ -79,19 +102,20 @@ impl Engine {
                 // Over the logits, to save a buffer of the device.
                 let request = request(Gradient::InPlace);
                 let loss = loss.reduced(single_precision(goal.reduce)?);
-                Session::Gpu(Box::new(Evaluator::new(gpu, loss.as_ref(), request)?))
+                Session::Gpu(Box::new(Stream::new(gpu, loss.as_ref(), request)?))
             }
-            Self::Cpu => Session::Cpu {
-                loss: loss.reduced(single_precision(goal.reduce)?),
-                request: request(Gradient::Separate),
-            },
+            Self::Cpu => {
+                let loss = loss.reduced(single_precision(goal.reduce)?);
+                Session::Host { host: Host::Cpu { loss, request: request(Gradient::Separate) }, part: None }
+            }
             Self::Reference => {
                 let (reduction, denominator) = match goal.reduce {
                     Reduce::Sum => (Reduction::Sum, 1.0),
                     Reduce::Over(denominator) => (Reduction::Sum, denominator),
                     Reduce::Itself(reduction) => (reduction, 1.0),
                 };
-                Session::Reference { loss: loss.reduced(reduction), denominator, gradient: goal.gradient }
+                let (loss, gradient) = (loss.reduced(reduction), goal.gradient);
+                Session::Host { host: Host::Reference { loss, denominator, gradient }, part: None }
             }
         })
     }
@@ -116,21 +140,88 @@ fn single_precision(reduce: Reduce) -> Outcome<Reduction> {
 }
 
 impl Session<'_> {
-    /// Evaluates a chunk.
+    /// Whether a part must be pulled before the next chunk is pushed.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Gpu(stream) => stream.is_full(),
+            Self::Host { part, .. } => part.is_some(),
+        }
+    }
+
+    /// Takes a chunk, unless [full](Self::is_full).
     ///
     /// # Errors
     /// The device fails, or as the engine.
+    pub fn push(&mut self, batch: &Batch<'_>) -> logloss::Result<()> {
+        match self {
+            Self::Gpu(stream) => stream.push(batch)?,
+            Self::Host { host, part } => *part = Some(host.evaluate(batch)?),
+        }
+        Ok(())
+    }
+
+    /// What came of the oldest chunk that was pushed and not pulled; there must be one.
+    ///
+    /// # Errors
+    /// The device fails, or as the engine.
+    pub fn pull(&mut self) -> logloss::Result<Part> {
+        match self {
+            Self::Gpu(stream) => stream.pull().map(Part::of),
+            Self::Host { part, .. } => part.take().ok_or_else(|| Error::Device("nothing was computed".into())),
+        }
+    }
+
+    /// What comes of a chunk by itself, where none is pending.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push) and [`pull`](Self::pull).
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> logloss::Result<Part> {
-        let evaluation = match self {
-            Self::Gpu(evaluator) => evaluator.evaluate(batch)?,
-            Self::Cpu { loss, request } => cpu::evaluate(loss.as_ref(), *request, batch)?,
+        self.push(batch)?;
+        self.pull()
+    }
+
+    /// The error of a chunk that was pulled, naming the value where it only named the row.
+    pub fn named_value(&self, error: Error, batch: &Batch<'_>) -> Error {
+        match self {
+            Self::Gpu(stream) => stream.named_value(error, batch),
+            Self::Host { .. } => error,
+        }
+    }
+
+    /// How many logits the next chunk should have at most.
+    pub fn advised_logits(&self) -> u64 {
+        match self {
+            Self::Gpu(stream) => stream.advised_logits(),
+            Self::Host { .. } => u64::MAX,
+        }
+    }
+
+    /// What a device needed.
+    pub fn device_use(&self) -> Option<DeviceUse> {
+        match self {
+            Self::Gpu(stream) => Some(DeviceUse { bytes: stream.bytes(), longest: stream.longest_submission() }),
+            Self::Host { .. } => None,
+        }
+    }
+}
+
+impl Host {
+    fn evaluate(&self, batch: &Batch<'_>) -> logloss::Result<Part> {
+        match self {
+            Self::Cpu { loss, request } => cpu::evaluate(loss.as_ref(), *request, batch).map(Part::of),
             Self::Reference { loss, denominator, gradient } => {
                 let exact = reference::evaluate(loss.as_ref(), batch)?;
-                return Ok(rounded(exact, gradient.then_some(*denominator)));
+                Ok(rounded(exact, gradient.then_some(*denominator)))
             }
-        };
+        }
+    }
+}
+
+impl Part {
+    /// What an engine of single precision made of a chunk.
+    fn of(evaluation: Evaluation) -> Self {
         let loss = evaluation.summary.loss.into();
-        Ok(Part { evaluation, exact_losses: None, loss })
+        Self { evaluation, exact_losses: None, loss }
     }
 }
 

@@ -104,7 +104,7 @@ impl Input {
     }
 
     /// Class indices with what else the files say of them.
-    fn labels<'a>(&'a self, targets: &'a [i32], ignore_index: &'a [i32]) -> Labels<'a> {
+    pub fn labels<'a>(&'a self, targets: &'a [i32], ignore_index: &'a [i32]) -> Labels<'a> {
         let class_weights = self.class_weights.as_deref();
         // `new` has checked that the classes fit.
         let classes = u32::try_from(self.axis.classes).unwrap_or(u32::MAX);

@@ -11,7 +11,10 @@ use crate::run::{ENGINES, Run, command};
 fn numbers(mut report: Value) -> Value {
     let object = report.as_object_mut().expect("an object");
     object.remove("seconds").expect("seconds");
-    object.remove("row_seconds");
+    // The size of a chunk follows the clock, and the buffers that of a chunk.
+    for key in ["row_seconds", "longest_submission_seconds", "device_bytes"] {
+        object.remove(key).expect(key);
+    }
     report
 }
 
@@ -97,4 +100,60 @@ fn any_memory_gives_the_same_bits_of_every_kind_of_loss() {
             }
         }
     }
+}
+
+/// One row more than 1500, so that the last chunk is short whatever the others are.
+const ROWS: usize = 1501;
+
+#[test]
+fn a_bad_value_in_the_middle_is_named_by_its_row_in_the_file() {
+    let files = Files::new();
+    let mut dense = vec![0.25; ROWS * 37];
+    let x = files.f32("x.npy", &[ROWS, 37], &vec![0.5; ROWS * 37]);
+    dense[1234 * 37 + 5] = 1.5;
+    let y = files.f32("y.npy", &[ROWS, 37], &dense);
+    let mut bad = targets(ROWS, 37);
+    bad[1234] = 37;
+    let classes = files.i64("classes.npy", &[ROWS], &bad);
+    let before = files.names();
+    for engine in ENGINES {
+        for memory in ["1", "1MB"] {
+            let more = |loss: &str| {
+                let [loss_file, grad] = ["loss", "grad"].map(|name| files.path(&format!("{name}.npy")));
+                let (loss_file, grad) = (loss_file.display(), grad.display());
+                format!("--loss {loss} --engine {engine} --memory {memory} --out-loss {loss_file} --out-grad {grad}")
+            };
+            Run::eval(&x, &y, &more("bce")).fails(1, &["y.npy, row 1234 (index (1234, 5))", "1.5"]);
+            Run::eval(&x, &classes, &more("cross-entropy")).fails(1, &["classes.npy, row 1234", "target 37"]);
+            assert_eq!(files.names(), before, "engine {engine}, memory {memory}");
+        }
+    }
+}
+
+#[test]
+fn buffers_of_the_device_stay_within_memory() {
+    let files = Files::new();
+    let x = files.f32("x.npy", &[ROWS, 37], &logits(ROWS, 37));
+    let y = files.i64("y.npy", &[ROWS], &targets(ROWS, 37));
+    let dense = files.f32("dense.npy", &[ROWS, 37], &vec![0.25; ROWS * 37]);
+    let grad = files.path("grad.npy");
+    let more = |loss: &str, memory: u64| {
+        format!("--loss {loss} --engine gpu --json --memory {memory} --out-grad {}", grad.display())
+    };
+    for (loss, targets) in [("cross-entropy", &y), ("bce-with-logits", &dense)] {
+        let bytes = |memory| {
+            let report = Run::eval(&x, targets, &more(loss, memory)).json();
+            report["device_bytes"].as_u64().expect("a number of bytes")
+        };
+        // 0.2 MB of logits: all fit at once only into the last.
+        let sizes = [30_000, 100_000, 300_000, 100_000_000].map(|memory| {
+            let got = bytes(memory);
+            assert!(got <= memory, "{loss}: {got} bytes of {memory}");
+            got
+        });
+        assert!(sizes.is_sorted(), "{loss}: {sizes:?}");
+        assert!(sizes[0] < sizes[3] / 10, "{loss}: {sizes:?}");
+    }
+    let report = Run::eval(&x, &y, "--engine cpu --json").json();
+    assert!(report["device_bytes"].is_null());
 }

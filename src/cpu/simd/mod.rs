@@ -1,18 +1,29 @@
 //! Vectors: which instructions run, and the functions that are computed with them.
 //!
 //! Every algorithm of the engine stands once, generic over [`fearless_simd::Simd`], and is compiled for each instruction set.
+//! Whatever touches vectors must be inlined into the function that has the instructions: loops, not `array::map` and its kin, whose
+//! bodies are compiled apart, without them.
 
 pub(super) mod math;
 pub(super) mod memory;
 
 use fearless_simd::Level;
-pub(super) use fearless_simd::{Bytes, ExtractToken, Select, Simd, SimdBase, SimdFloat, SimdInt};
+pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask};
 
 /// The widest native vector, in float32 lanes.
 pub(super) const MAX_LANES: usize = 16;
 
 /// One float32 a lane.
 pub(super) type Lanes = [f32; MAX_LANES];
+
+/// Vectors of a block: what a loop over a row does at a time.
+pub(super) const BLOCK: usize = 8;
+
+/// Neighbours in memory, in registers.
+pub(super) type Block<S> = [<S as Simd>::f32s; BLOCK];
+
+/// The longest block, in float32.
+pub(super) const MAX_BLOCK: usize = BLOCK * MAX_LANES;
 
 /// Which vector instructions the engine uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,21 +136,77 @@ pub(super) fn load_lanes<S: Simd>(simd: S, values: &Lanes) -> S::f32s {
     S::f32s::from_slice(simd, &values[..S::f32s::LEN])
 }
 
-/// `values[at..]`, as many as there are, and `fill` in the other lanes.
+/// float32 numbers of a block.
 #[inline(always)]
-pub(super) fn load_part<S: Simd>(simd: S, values: &[f32], at: usize, fill: f32) -> S::f32s {
-    let mut lanes = [fill; MAX_LANES];
-    let part = &values[at..values.len().min(at + S::f32s::LEN)];
-    lanes[..part.len()].copy_from_slice(part);
-    load_lanes(simd, &lanes)
+pub(super) const fn block_len<S: Simd>() -> usize {
+    BLOCK * S::f32s::LEN
 }
 
-/// Stores into `values[at..]` as many lanes as there is room for.
+/// The first block of `values`.
 #[inline(always)]
-pub(super) fn store_part<S: Simd>(vector: S::f32s, values: &mut [f32], at: usize) {
-    let part = &mut values[at..];
-    let n = part.len().min(S::f32s::LEN);
-    part[..n].copy_from_slice(&vector.as_slice()[..n]);
+pub(super) fn load_block<S: Simd>(simd: S, values: &[f32]) -> Block<S> {
+    let values = &values[..block_len::<S>()];
+    let mut block = [splat(simd, 0.0); BLOCK];
+    for (i, vector) in block.iter_mut().enumerate() {
+        *vector = load(simd, values, i * S::f32s::LEN);
+    }
+    block
+}
+
+/// Stores a block at the front of `values`.
+#[inline(always)]
+pub(super) fn store_block<S: Simd>(block: &Block<S>, values: &mut [f32]) {
+    let values = &mut values[..block_len::<S>()];
+    for (vector, values) in block.iter().zip(values.chunks_exact_mut(S::f32s::LEN)) {
+        vector.store_slice(values);
+    }
+}
+
+/// As [`load_block`], of as many values as there are, with `fill` behind them.
+#[inline(always)]
+pub(super) fn load_up_to<S: Simd>(simd: S, values: &[f32], fill: f32) -> Block<S> {
+    if values.len() >= block_len::<S>() {
+        return load_block(simd, values);
+    }
+    let mut block = [splat(simd, fill); BLOCK];
+    for (vector, values) in block.iter_mut().zip(values.chunks(S::f32s::LEN)) {
+        *vector = if values.len() == S::f32s::LEN {
+            load(simd, values, 0)
+        } else {
+            let mut lanes = [fill; MAX_LANES];
+            lanes[..values.len()].copy_from_slice(values);
+            load_lanes(simd, &lanes)
+        };
+    }
+    block
+}
+
+/// The block with `value` in place of the number `at`.
+#[inline(always)]
+pub(super) fn replaced<S: Simd>(simd: S, block: &Block<S>, at: usize, value: f32) -> Block<S> {
+    let mut indices = [0; MAX_LANES];
+    for (i, index) in indices.iter_mut().enumerate() {
+        *index = i as u32;
+    }
+    let (mut indices, value) = (S::u32s::from_slice(simd, &indices[..S::f32s::LEN]), splat(simd, value));
+    let (at, lanes) = (S::u32s::splat(simd, at as u32), S::u32s::splat(simd, S::f32s::LEN as u32));
+    let mut replaced = *block;
+    for vector in &mut replaced {
+        *vector = indices.simd_eq(at).select(value, *vector);
+        indices += lanes;
+    }
+    replaced
+}
+
+/// As [`store_block`], of as many values as there is room for.
+#[inline(always)]
+pub(super) fn store_up_to<S: Simd>(block: &Block<S>, values: &mut [f32]) {
+    if values.len() >= block_len::<S>() {
+        return store_block::<S>(block, values);
+    }
+    let mut all = [0.0; MAX_BLOCK];
+    store_block::<S>(block, &mut all);
+    values.copy_from_slice(&all[..values.len()]);
 }
 
 /// The vector as an array; the lanes it lacks are 0.

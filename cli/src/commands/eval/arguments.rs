@@ -62,7 +62,8 @@ pub struct Arguments {
     #[arg(long, value_name = "TEXT|INDEX", help_heading = "Engine")]
     pub(super) adapter: Option<String>,
 
-    /// Memory for a chunk of rows, on host and device together; at least four rows, or one sample, are read at once
+    /// Memory for the chunks of rows that are read at once, on host and device together; a chunk has at least four rows, or one
+    /// sample
     #[arg(long, value_name = "BYTES", default_value = "256MiB", value_parser = number::parse_bytes, help_heading = "Engine")]
     pub(super) memory: u64,
 

@@ -1,5 +1,7 @@
 //! How much of a batch is evaluated at once.
 
+use logloss::Details;
+
 use crate::failure::{Failure, Outcome};
 use crate::input::Samples;
 use crate::number;
@@ -10,6 +12,9 @@ const GROUP_ROWS: usize = 4;
 
 /// Bytes that target, loss and details of a row take, on host and device, in all their copies.
 const ROW_BYTES: u64 = 128;
+
+/// Bytes of the details of a row.
+const DETAILS_BYTES: u64 = size_of::<Details>() as u64;
 
 /// Most logits of a chunk, so that every index of one fits 32 bits.
 const MAX_LOGITS: u64 = 1 << 31;
@@ -25,15 +30,15 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Rows of a chunk. Chunks of whole groups make the groups the same for every chunk size.
-    pub(super) fn rows(&self, axis: &ClassAxis) -> usize {
-        axis.chunk_rows(self.fitting(axis.classes as u64, 1).min(1 << 31), GROUP_ROWS)
+    /// Rows of a chunk of at most so many logits. Chunks of whole groups make the groups the same for every chunk size.
+    pub(super) fn rows(&self, axis: &ClassAxis, logits: u64) -> usize {
+        axis.chunk_rows(self.fitting(axis.classes as u64, 1, logits).min(1 << 31), GROUP_ROWS)
     }
 
-    /// Samples of a chunk, at least one.
-    pub(super) fn samples(&self, samples: Samples, classes: usize) -> usize {
+    /// Samples of a chunk of at most so many logits, at least one.
+    pub(super) fn samples(&self, samples: Samples, classes: usize, logits: u64) -> usize {
         let positions = samples.positions.max(1) as u64;
-        self.fitting(positions.saturating_mul(classes as u64), positions).max(1)
+        self.fitting(positions.saturating_mul(classes as u64), positions, logits).max(1)
     }
 
     /// Checks that the whole batch fits at once.
@@ -54,12 +59,13 @@ impl Budget {
         )))
     }
 
-    /// How many units of so many logits and rows fit.
-    fn fitting(&self, logits: u64, rows: u64) -> usize {
+    /// How many units of so many logits and rows fit, in a chunk of at most `most` logits.
+    fn fitting(&self, logits: u64, rows: u64, most: u64) -> usize {
         let fitting = self.memory / self.bytes(logits, rows).max(1);
         // Longer chunks gain nothing: the file's pages have left the processor's cache long before.
-        let useful = (self.memory / 4).min(self.max_buffer) / logits.saturating_mul(4).max(1);
-        let addressable = MAX_LOGITS / logits.max(1);
+        let largest_buffer = logits.saturating_mul(4).max(rows.saturating_mul(DETAILS_BYTES)).max(1);
+        let useful = (self.memory / 4).min(self.max_buffer) / largest_buffer;
+        let addressable = MAX_LOGITS.min(most) / logits.max(1);
         usize::try_from(fitting.min(useful).min(addressable)).unwrap_or(usize::MAX)
     }
 

@@ -13,6 +13,7 @@ mod log_prob;
 mod regions;
 mod report;
 mod rows;
+mod stream;
 mod tally;
 
 use std::time::Instant;
@@ -99,6 +100,7 @@ impl Task<'_> {
 
     fn budget(&self, outputs: &Outputs) -> Budget {
         let load = Load {
+            alone: self.loss.is_of_the_whole(),
             gradient: self.wants_gradient(),
             dense_targets: self.input.kind == TargetKind::Dense,
             element_losses: self.loss.unit == Unit::Element,

@@ -1,62 +1,81 @@
 //! Losses of regions: a stream of chunks of samples, or the whole batch at once.
 
-use logloss::Reduction;
+use std::ops::Range;
+
+use anyhow::Result;
+use logloss::{Batch, Reduction};
 
 use super::Task;
-use super::log_prob::LogProb;
+use super::chunks::Budget;
+use super::stream::{self, Cut};
 use super::tally::Tally;
-use crate::engine::{Goal, Reduce};
+use crate::engine::{Goal, Part, Reduce};
 use crate::failure::Outcome;
 use crate::input::{Buffers, Samples};
 use crate::loss::ReductionName;
 use crate::outputs::Outputs;
-use crate::progress;
 
 /// Evaluates all samples.
 ///
 /// # Errors
 /// See the exit codes.
-pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tally<'a>> {
-    let &Task { loss, input, .. } = task;
+pub(super) fn stream(task: &Task<'_>, outputs: &mut Outputs) -> Outcome<Tally> {
     let goal = goal(task);
-    let all = Samples::of(input);
+    let all = Samples::of(task.input);
     let budget = task.budget(outputs);
-    let step = if loss.is_of_the_whole() {
-        let why = if loss.name.is_sum_of_two() { format!("--loss {}", loss.name) } else { "--batch".to_owned() };
-        budget.check_whole(all, input.axis.classes, &why)?;
-        all.count.max(1)
-    } else {
-        budget.samples(all, input.axis.classes)
-    };
-    let mut session = task.engine.session(loss, goal)?;
-    let bar = progress::bar(input.logits_bytes(), task.arguments.quiet);
-    let (mut buffers, mut log_prob) = (Buffers::default(), LogProb::default());
-    let mut tally = Tally::of(loss);
-    let mut regions = 0;
-    // A whole batch is one chunk, even of no samples.
-    let end = if loss.is_of_the_whole() { all.count.max(1) } else { all.count };
-    for first in (0..end).step_by(step) {
-        task.interrupt.check()?;
-        let samples = first..all.count.min(first + step);
-        let rows = all.rows(&samples);
-        let batch = input.samples(all, samples.clone(), &mut buffers)?;
-        let part = session.evaluate(&batch).map_err(|error| task.explain(error, rows.start))?;
-        tally.push(rows.start, &batch, &part)?;
-        if matches!(goal.reduce, Reduce::Itself(_)) {
+    if task.loss.is_of_the_whole() {
+        let name = task.loss.name;
+        let why = if name.is_sum_of_two() { format!("--loss {name}") } else { "--batch".to_owned() };
+        budget.check_whole(all, task.input.axis.classes, &why)?;
+    }
+    let mut cut =
+        WholeSamples { task, all, budget, reduces_itself: matches!(goal.reduce, Reduce::Itself(_)), regions: 0 };
+    stream::run(task, goal, outputs, &mut cut)
+}
+
+struct WholeSamples<'t, 'a> {
+    task: &'t Task<'a>,
+    all: Samples,
+    budget: Budget,
+    /// The loss of the whole batch is not the sum of unreduced losses.
+    reduces_itself: bool,
+    /// Regions written so far.
+    regions: usize,
+}
+
+impl Cut for WholeSamples<'_, '_> {
+    fn units(&self) -> usize {
+        self.all.count
+    }
+
+    fn step(&self, logits: u64) -> usize {
+        if self.task.loss.is_of_the_whole() {
+            return self.all.count;
+        }
+        self.budget.samples(self.all, self.task.input.axis.classes, logits)
+    }
+
+    fn rows(&self, units: &Range<usize>) -> Range<usize> {
+        self.all.rows(units)
+    }
+
+    fn read<'b>(&'b self, units: Range<usize>, buffers: &'b mut Buffers) -> Result<Batch<'b>> {
+        self.task.input.samples(self.all, units, buffers)
+    }
+
+    fn write(&mut self, outputs: &mut Outputs, tally: &mut Tally, units: &Range<usize>, part: &Part) -> Result<()> {
+        let evaluation = &part.evaluation;
+        if self.reduces_itself {
             tally.set_whole(part.loss);
         } else {
-            outputs.write_losses(regions, &part.evaluation.losses)?;
+            outputs.write_losses(self.regions, &evaluation.losses)?;
         }
-        regions += part.evaluation.losses.len();
-        if goal.gradient {
-            outputs.write_sample_gradient(input, all, first, &part.evaluation.gradient)?;
+        self.regions += evaluation.losses.len();
+        if !evaluation.gradient.is_empty() {
+            outputs.write_sample_gradient(self.task.input, self.all, units.start, &evaluation.gradient)?;
         }
-        log_prob.write(task, outputs, rows.clone())?;
-        input.release(rows);
-        bar.set_position(input.logits_bytes() / all.count.max(1) as u64 * samples.end as u64);
+        Ok(())
     }
-    bar.finish_and_clear();
-    Ok(tally.finished())
 }
 
 /// A sum of two losses is not the sum of unreduced losses: it reduces itself.

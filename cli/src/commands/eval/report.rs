@@ -14,7 +14,7 @@ use crate::{number, report};
 pub(super) struct Report<'a> {
     pub(super) task: &'a Task<'a>,
     pub(super) survey: Option<&'a Survey>,
-    pub(super) tally: &'a Tally<'a>,
+    pub(super) tally: &'a Tally,
     /// How long everything took, with reading the targets, opening the device and compiling for it.
     pub(super) time: Duration,
 }
@@ -53,6 +53,8 @@ impl Report<'_> {
         put("first_non_finite_place", place.map(|row| input.place_of_row(row)).into());
         put("engine", engine.name().into());
         put("adapter", engine.adapter().into());
+        put("device_bytes", self.tally.device().map(|device| device.bytes).into());
+        put("longest_submission_seconds", self.tally.device().map(|device| device.longest.as_secs_f64()).into());
         put("dtype", input.logits.element().name().into());
         put("seconds", self.time.as_secs_f64().into());
         put("row_seconds", self.tally.time().as_secs_f64().into());
@@ -90,7 +92,8 @@ impl Report<'_> {
             rows.push(("not finite", number::grouped(self.tally.non_finite())));
         }
         let adapter = engine.adapter().map_or_else(String::new, |adapter| format!(", {adapter}"));
-        rows.push(("engine", format!("{}{adapter}", engine.name())));
+        let buffers = self.tally.device().map(|device| format!(", buffers of {}", number::bytes(device.bytes)));
+        rows.push(("engine", format!("{}{adapter}{}", engine.name(), buffers.unwrap_or_default())));
         let (all, of_logits) = (self.time.as_secs_f64(), self.tally.time().as_secs_f64());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people to read")]
         let rate = (input.logits_bytes() as f64 / of_logits.max(1e-9)) as u64;

@@ -1,45 +1,60 @@
 //! Losses of rows and of logits: a stream of chunks of rows.
 
-use logloss::Unit;
+use std::ops::Range;
+
+use anyhow::Result;
+use logloss::{Batch, Unit};
 
 use super::Task;
-use super::log_prob::LogProb;
+use super::chunks::Budget;
+use super::stream::{self, Cut};
 use super::tally::Tally;
+use crate::engine::Part;
 use crate::failure::Outcome;
 use crate::input::Buffers;
 use crate::outputs::Outputs;
-use crate::progress;
 
 /// Evaluates all rows.
 ///
 /// # Errors
 /// See the exit codes.
-pub(super) fn stream<'a>(task: &Task<'a>, outputs: &mut Outputs) -> Outcome<Tally<'a>> {
-    let &Task { loss, input, .. } = task;
-    let goal = task.goal();
-    let mut session = task.engine.session(loss, goal)?;
-    let bar = progress::bar(input.logits_bytes(), task.arguments.quiet);
-    let (mut buffers, mut log_prob) = (Buffers::default(), LogProb::default());
-    let mut tally = Tally::of(loss);
-    let (all, step) = (input.axis.rows(), task.budget(outputs).rows(&input.axis));
-    for first in (0..all).step_by(step) {
-        task.interrupt.check()?;
-        let rows = first..all.min(first + step);
-        let batch = input.rows(rows.clone(), &mut buffers)?;
-        let part = session.evaluate(&batch).map_err(|error| task.explain(error, first))?;
-        tally.push(first, &batch, &part)?;
-        if loss.unit == Unit::Element {
-            outputs.write_element_losses(input, first, &part.evaluation.losses)?;
-        } else {
-            outputs.write_losses(first, &part.evaluation.losses)?;
-        }
-        if goal.gradient {
-            outputs.write_gradient(input, first, &part.evaluation.gradient)?;
-        }
-        log_prob.write(task, outputs, rows.clone())?;
-        input.release(rows.clone());
-        bar.set_position(input.logits_bytes() / all as u64 * rows.end as u64);
+pub(super) fn stream(task: &Task<'_>, outputs: &mut Outputs) -> Outcome<Tally> {
+    let budget = task.budget(outputs);
+    stream::run(task, task.goal(), outputs, &mut Rows { task, budget })
+}
+
+struct Rows<'t, 'a> {
+    task: &'t Task<'a>,
+    budget: Budget,
+}
+
+impl Cut for Rows<'_, '_> {
+    fn units(&self) -> usize {
+        self.task.input.axis.rows()
     }
-    bar.finish_and_clear();
-    Ok(tally.finished())
+
+    fn step(&self, logits: u64) -> usize {
+        self.budget.rows(&self.task.input.axis, logits)
+    }
+
+    fn rows(&self, units: &Range<usize>) -> Range<usize> {
+        units.clone()
+    }
+
+    fn read<'b>(&'b self, units: Range<usize>, buffers: &'b mut Buffers) -> Result<Batch<'b>> {
+        self.task.input.rows(units, buffers)
+    }
+
+    fn write(&mut self, outputs: &mut Outputs, _: &mut Tally, units: &Range<usize>, part: &Part) -> Result<()> {
+        let (input, evaluation) = (self.task.input, &part.evaluation);
+        if self.task.loss.unit == Unit::Element {
+            outputs.write_element_losses(input, units.start, &evaluation.losses)?;
+        } else {
+            outputs.write_losses(units.start, &evaluation.losses)?;
+        }
+        if !evaluation.gradient.is_empty() {
+            outputs.write_gradient(input, units.start, &evaluation.gradient)?;
+        }
+        Ok(())
+    }
 }

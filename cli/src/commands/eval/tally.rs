@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use logloss::totals::{Labels, PairwiseSum, Totals, reduced_loss};
-use logloss::{ABSENT, Batch, Reduction, TargetKind};
+use logloss::{ABSENT, Reduction, TargetKind};
 
-use crate::engine::Part;
+use crate::engine::{DeviceUse, Part};
 use crate::loss::Loss;
 
 /// Totals of a stream of chunks; they do not depend on how it was cut.
 #[derive(Debug)]
-pub(super) struct Tally<'a> {
-    ignore_index: &'a [i32],
+pub(super) struct Tally {
     /// Of losses of rows against class indices.
     metrics: Option<Totals>,
     losses: PairwiseSum,
@@ -21,13 +20,13 @@ pub(super) struct Tally<'a> {
     first_non_finite: Option<usize>,
     start: Instant,
     time: Duration,
+    device: Option<DeviceUse>,
 }
 
-impl<'a> Tally<'a> {
+impl Tally {
     /// Of nothing yet.
-    pub(super) fn of(loss: &'a Loss) -> Self {
+    pub(super) fn of(loss: &Loss) -> Self {
         Self {
-            ignore_index: loss.ignore_index(),
             metrics: (loss.targets == TargetKind::Classes).then(Totals::default),
             losses: PairwiseSum::default(),
             whole: None,
@@ -35,14 +34,15 @@ impl<'a> Tally<'a> {
             first_non_finite: None,
             start: Instant::now(),
             time: Duration::ZERO,
+            device: None,
         }
     }
 
-    /// Adds the next chunk, whose first row is `first_row`, and what an engine made of it.
+    /// Adds the next chunk, whose first row is `first_row`: its labels, if it has any, and what an engine made of it.
     ///
     /// # Errors
     /// As [`Totals::push_chunk`].
-    pub(super) fn push(&mut self, first_row: usize, batch: &Batch<'_>, part: &Part) -> logloss::Result<()> {
+    pub(super) fn push(&mut self, first_row: usize, labels: &Labels<'_>, part: &Part) -> logloss::Result<()> {
         let evaluation = &part.evaluation;
         match &part.exact_losses {
             Some(losses) => losses.iter().for_each(|&loss| self.losses.push(loss)),
@@ -54,7 +54,7 @@ impl<'a> Tally<'a> {
             self.first_non_finite = usize::try_from(summary.first_non_finite).ok().map(|row| first_row + row);
         }
         match &mut self.metrics {
-            Some(metrics) => metrics.push_chunk(&Labels::of(batch, self.ignore_index), evaluation),
+            Some(metrics) => metrics.push_chunk(labels, evaluation),
             None => Ok(()),
         }
     }
@@ -64,9 +64,14 @@ impl<'a> Tally<'a> {
         self.whole = Some(loss);
     }
 
-    /// Stops the clock, which has run since nothing was there.
-    pub(super) fn finished(self) -> Self {
-        Self { time: self.start.elapsed(), ..self }
+    /// Stops the clock, which has run since nothing was there, and takes note of what a device needed.
+    pub(super) fn finished(self, device: Option<DeviceUse>) -> Self {
+        Self { time: self.start.elapsed(), device, ..self }
+    }
+
+    /// What a device needed.
+    pub(super) const fn device(&self) -> Option<DeviceUse> {
+        self.device
     }
 
     /// How long the chunks took.

@@ -1,21 +1,21 @@
 //! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
 
-use super::simd::math::{Exp, Margin, ln, weighted};
-use super::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
+use crate::cpu::simd::math::{Exp, Margin, ln, weighted};
+use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
 /// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
-pub(super) trait MarginLoss: Sync {
+pub(in crate::cpu) trait MarginLoss: Sync {
     /// Loss, and its derivative by `z`.
     fn margin<S: Simd>(&self, simd: S, exp: Exp<S>, margin: &Margin<S>) -> (S::f32s, S::f32s);
 }
 
 /// What losses of a softmax have in common.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SoftmaxOptions {
-    pub(super) temperature: f32,
-    pub(super) softcap: Option<f32>,
-    pub(super) z_loss: f32,
-    pub(super) label_smoothing: f32,
+pub(in crate::cpu) struct SoftmaxOptions {
+    pub(in crate::cpu) temperature: f32,
+    pub(in crate::cpu) softcap: Option<f32>,
+    pub(in crate::cpu) z_loss: f32,
+    pub(in crate::cpu) label_smoothing: f32,
 }
 
 impl SoftmaxOptions {
@@ -41,9 +41,9 @@ pub(super) struct Bundle {
 
 /// What a bundle came to, one row a lane.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Finished {
+pub(in crate::cpu) struct Finished {
     /// Loss in nats, weights included.
-    pub(super) loss: Lanes,
+    pub(in crate::cpu) loss: Lanes,
     /// Log-partition over all classes, and log-probability of the target.
     pub(super) lse: Lanes,
     pub(super) log_prob: Lanes,
@@ -55,7 +55,7 @@ pub(super) struct Finished {
 
 impl Finished {
     /// Whether the row of a lane has a softmax. A row without one has no log-partition.
-    pub(super) fn is_finite(&self, lane: usize) -> bool {
+    pub(in crate::cpu) fn is_finite(&self, lane: usize) -> bool {
         !self.lse[lane].is_nan()
     }
 }

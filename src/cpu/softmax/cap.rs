@@ -4,12 +4,12 @@
 ///
 /// A softmax sees differences of logits: the rounding of a capped logit near 30 would be 1e-6 of its exponential.
 #[derive(Debug, Default)]
-pub(super) struct Capped {
+pub(in crate::cpu) struct Capped {
     /// `y` in float32, and what that rounds off.
-    pub(super) high: Vec<f32>,
-    pub(super) low: Vec<f32>,
+    pub(in crate::cpu) high: Vec<f32>,
+    pub(in crate::cpu) low: Vec<f32>,
     /// `dy/dx = 1 - tanh^2`.
-    pub(super) slope: Vec<f32>,
+    pub(in crate::cpu) slope: Vec<f32>,
 }
 
 /// Caps `logits`. With `u = exp(-2 |x| / softcap)`:
@@ -20,7 +20,7 @@ pub(super) struct Capped {
 ///
 /// A logit of +-inf is at the cap, NaN stays NaN.
 #[inline(always)]
-pub(super) fn cap(logits: &[f32], softcap: f32, capped: &mut Capped) {
+pub(in crate::cpu) fn cap(logits: &[f32], softcap: f32, capped: &mut Capped) {
     for values in [&mut capped.high, &mut capped.low, &mut capped.slope] {
         values.resize(logits.len(), 0.0);
     }
@@ -37,11 +37,18 @@ pub(super) fn cap(logits: &[f32], softcap: f32, capped: &mut Capped) {
     }
 }
 
+/// One logit, capped: `y` in float32, and what that rounds off.
+pub(super) fn cap_one(logit: f32, softcap: f32) -> (f32, f32) {
+    let mut capped = Capped::default();
+    cap(&[logit], softcap, &mut capped);
+    (capped.high[0], capped.low[0])
+}
+
 /// `exp(x)` for `x <= 0` within 1e-15 relative, 0 below -700; branches on nothing, so that loops over it vectorise.
 ///
 /// `x = n log 2 + r` with `|r| <= 0.35`, and `exp(r)` is its series up to `r^12`, whose rest is below `0.35^13 / 13! = 2e-16`.
 #[inline(always)]
-pub(super) fn exp_of_negative(x: f64) -> f64 {
+pub(in crate::cpu) fn exp_of_negative(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const SERIES: [f64; 13] = [
         1.0 / 479_001_600.0,

@@ -1,0 +1,177 @@
+//! A thread a row, its lanes along the classes.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::finish::{Bundle, MarginLoss};
+use super::partition::Merged;
+use super::row::{Buffers, Kept, Step, Unread, Unwritten, levels_of, segments};
+use super::{Rows, SEGMENT, Standing};
+use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
+use crate::cpu::tensor::{LineWriter, Part};
+use crate::cpu::{RowOutputs, RowTotals};
+use crate::totals::Label;
+
+/// Logits whose exponentials stay close: rows are finished together, a row a lane, as many as there are lanes and room for.
+const BUNDLE: usize = 1 << 14;
+
+/// Memory of a thread: some rows at most. It outlives a call, since the first touch of a page costs more than what it is for.
+#[derive(Default)]
+pub(super) struct Scratch {
+    row: Vec<f32>,
+    exponentials: Vec<f32>,
+    levels: Vec<f32>,
+    buffers: Buffers,
+}
+
+impl Scratch {
+    /// Runs `task` with the memory of this thread; `task` must not wait for others.
+    pub(super) fn with<R>(task: impl FnOnce(&mut Self) -> R) -> R {
+        thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
+        SCRATCH.with_borrow_mut(task)
+    }
+}
+
+pub(super) struct PartKernel<'s, 'r, 'p, M> {
+    pub(super) rows: &'s Rows<'r, M>,
+    pub(super) part: &'s mut Part<'p>,
+    pub(super) out: RowOutputs<'s>,
+    pub(super) scratch: &'s mut Scratch,
+}
+
+impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
+    type Output = RowTotals;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> RowTotals {
+        let Self { rows, part, mut out, scratch } = self;
+        let (all, classes) = (part.rows(), part.layout().classes() as usize);
+        let writer = part.writer();
+        let over_logits = rows.is_over_logits(part);
+        let together = if writer.is_some() { (BUNDLE / classes).clamp(1, S::f32s::LEN) } else { S::f32s::LEN };
+        let stride = Stride::of::<S>(classes, over_logits);
+        if writer.is_some() {
+            scratch.exponentials.resize(together * stride.exponentials, 0.0);
+            scratch.levels.resize(together * stride.levels, 0.0);
+        }
+        let exp = Exp::new(simd, rows.options.inverse_temperature());
+        let mut worker = Worker { simd, exp, rows, part, writer, scratch, stride };
+        let mut totals = RowTotals::new(all.clone());
+        let mut unwritten = [None; MAX_LANES];
+        for first in all.clone().step_by(together) {
+            let bundle = first..all.end.min(first + together);
+            unwritten = worker.bundle(bundle, &unwritten, &mut out, &mut totals);
+            if over_logits {
+                worker.write(&unwritten);
+                unwritten = [None; MAX_LANES];
+            }
+        }
+        worker.write(&unwritten);
+        totals
+    }
+}
+
+/// Distances between the rows of a bundle in memory.
+struct Stride {
+    classes: usize,
+    exponentials: usize,
+    levels: usize,
+}
+
+impl Stride {
+    fn of<S: Simd>(classes: usize, over_logits: bool) -> Self {
+        let exponentials = if over_logits { 0 } else { classes.next_multiple_of(block_len::<S>()) };
+        Self { classes, exponentials, levels: levels_of::<S>(classes) }
+    }
+}
+
+struct Worker<'s, 'r, 'p, S: Simd, M> {
+    simd: S,
+    exp: Exp<S>,
+    rows: &'s Rows<'r, M>,
+    part: &'s mut Part<'p>,
+    writer: Option<LineWriter<'p>>,
+    scratch: &'s mut Scratch,
+    stride: Stride,
+}
+
+impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
+    /// Reads and finishes rows, a row a lane, while others are written.
+    #[inline(always)]
+    fn bundle(
+        &mut self,
+        bundle: Range<usize>,
+        unwritten: &[Option<Unwritten>; MAX_LANES],
+        out: &mut RowOutputs<'_>,
+        totals: &mut RowTotals,
+    ) -> [Option<Unwritten>; MAX_LANES] {
+        let has_details = !out.details.is_empty();
+        let mut statistics = Bundle::default();
+        let mut standings = [Standing::default(); MAX_LANES];
+        let of_last = unwritten.iter().filter(|row| row.is_some()).count();
+        for lane in 0..bundle.len().max(of_last) {
+            let row = bundle.start + lane;
+            let mut unread = None;
+            if bundle.contains(&row) {
+                let label = self.rows.job.label(row);
+                let target = self.rows.fill(self.part, label, row, lane, &mut statistics);
+                if has_details {
+                    standings[lane] = Standing::of(self.part.row(row, &mut self.scratch.row), label);
+                }
+                unread = (label != Label::Ignored || has_details).then_some(Unread { row, target });
+            }
+            let merged = self.row(lane, unwritten[lane].as_ref(), unread.as_ref());
+            if unread.is_some() {
+                statistics.put(merged, lane);
+            }
+        }
+        let finished = self.rows.finish(self.simd, self.stride.classes, &statistics);
+        let mut next = [None; MAX_LANES];
+        for (lane, row) in bundle.clone().enumerate() {
+            let label = self.rows.job.label(row);
+            if has_details {
+                out.details[row - totals.first()] = standings[lane].details(label, &finished, lane);
+            }
+            totals.push(label, row, &finished, lane, out.losses);
+            if self.writer.is_some() {
+                let fate = self.rows.fate(label, &finished, lane);
+                next[lane] = Some(Unwritten::of(row, fate, statistics.reference[lane], &finished, lane));
+            }
+        }
+        next
+    }
+
+    /// Writes the last rows.
+    #[inline(always)]
+    fn write(&mut self, unwritten: &[Option<Unwritten>; MAX_LANES]) {
+        for (lane, row) in unwritten.iter().enumerate() {
+            if row.is_some() {
+                self.row(lane, row.as_ref(), None);
+            }
+        }
+    }
+
+    /// Goes over the row of a lane.
+    #[inline(always)]
+    fn row(&mut self, lane: usize, old: Option<&Unwritten>, new: Option<&Unread>) -> Merged {
+        let Self { simd, exp, rows, part, writer, scratch, stride } = self;
+        let factor = f64::from(rows.options.inverse_temperature());
+        let mut merged: Option<Merged> = None;
+        for classes in segments(stride.classes) {
+            let kept = writer.is_some().then(|| {
+                let (first, n) = (classes.start, stride.exponentials.saturating_sub(classes.start).min(SEGMENT));
+                let exponentials = lane * stride.exponentials + if n == 0 { 0 } else { first };
+                let levels = lane * stride.levels + first / block_len::<S>();
+                Kept {
+                    exponentials: &mut scratch.exponentials[exponentials..exponentials + n],
+                    levels: &mut scratch.levels[levels..levels + levels_of::<S>(classes.len())],
+                }
+            });
+            let step = Step { rows, part, writer: writer.as_mut(), buffers: &mut scratch.buffers, classes };
+            let segment = step.run(*simd, *exp, old, new, kept);
+            merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));
+        }
+        merged.unwrap_or(Merged::NONE)
+    }
+}

@@ -1,0 +1,215 @@
+//! Rows of logits against class indices.
+//!
+//! | rows | schedule | the gradient's exponentials |
+//! | --- | --- | --- |
+//! | up to [`SHORT`] classes, or in planes | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
+//! | longer | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
+//! | longer than [`SEGMENT`], and fewer than two a thread | [`shared`]: all threads a row, some segments each | the same |
+//!
+//! The layout alone decides between the first and the others, which give the same bits: segments have statistics of their own,
+//! merged in order, whoever computes them. Every sum has a fixed order, and so results depend neither on the threads nor on how
+//! many rows come together.
+
+mod across;
+mod along;
+mod cap;
+mod finish;
+mod partition;
+mod row;
+mod shared;
+mod stretch;
+mod tile;
+
+pub(super) use cap::exp_of_negative;
+pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
+pub(super) use row::row_statistics;
+
+use super::simd::{Instructions, MAX_LANES, Simd};
+use super::tensor::Part;
+use super::{Job, Outcome, order};
+use crate::totals::Label;
+use crate::{ABSENT, Details, Result};
+use cap::cap_one;
+use finish::{Bundle, finish};
+use partition::Merged;
+
+/// Classes up to which rows lie across lanes.
+const SHORT: usize = 64;
+
+/// Classes of a segment of a longer row: a multiple of every block.
+const SEGMENT: usize = 16_384;
+
+/// Evaluates a loss of the margin between the target and the other classes.
+pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<'_>) -> Result<Outcome> {
+    let survey = job.survey()?;
+    let layout = *job.tensor.layout();
+    let (rows, classes) = (layout.rows() as usize, layout.classes() as usize);
+    let outputs = job.take_outputs();
+    let all = Rows {
+        loss,
+        options,
+        job: &job,
+        weight_sum: job.class_weight_sum(),
+        scale: survey.gradient_scale,
+        has_extra: options.softcap.is_some() || options.label_smoothing > 0.0,
+    };
+    let threads = rayon::current_num_threads();
+    let totals = if layout.inner() > 1 || classes <= SHORT {
+        let length = part_rows(rows, classes, threads).max(MAX_LANES);
+        job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
+            job.instructions.run(across::PartKernel { rows: &all, part, out, scratch })
+        })
+    } else if classes > SEGMENT && threads > 1 && rows < 2 * threads {
+        job.for_rows(rows.next_power_of_two(), outputs, || (), |part, out, ()| shared::run(&all, part, out))
+    } else {
+        let length = part_rows(rows, classes, threads);
+        job.for_rows(
+            length,
+            outputs,
+            || (),
+            |part, out, ()| {
+                along::Scratch::with(|scratch| {
+                    job.instructions.run(along::PartKernel { rows: &all, part, out, scratch })
+                })
+            },
+        )
+    };
+    Ok(Outcome::of_rows(survey, &totals))
+}
+
+/// Rows of a part: a power of two, so that parts are subtrees of the sum over all rows.
+///
+/// Few parts, since the first and the last row of one have nothing to overlap with; at least two a thread, of some size.
+fn part_rows(rows: usize, classes: usize, threads: usize) -> usize {
+    const LOGITS: usize = 1 << 18;
+    let enough = (LOGITS / classes.max(1)).max(8);
+    let even = (rows / (32 * threads)).max(enough).min(rows / (2 * threads)).max(1);
+    1 << even.ilog2()
+}
+
+/// What all parts share.
+struct Rows<'a, M> {
+    loss: &'a M,
+    options: SoftmaxOptions,
+    job: &'a Job<'a>,
+    /// Of the class weights.
+    weight_sum: f64,
+    /// Of the gradient: one over the denominator, or 0.
+    scale: f64,
+    has_extra: bool,
+}
+
+/// What the gradient of a row is.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    /// The same everywhere: 0, or NaN.
+    Constant(f32),
+    /// That of a row with this target.
+    Target(usize),
+}
+
+impl Fate {
+    const fn target(self) -> Option<usize> {
+        if let Self::Target(target) = self { Some(target) } else { None }
+    }
+}
+
+impl<M: MarginLoss> Rows<'_, M> {
+    /// Puts the weights of a row into its lane; its target, if it counts.
+    #[inline(always)]
+    fn fill_weights(&self, label: Label, row: usize, lane: usize, bundle: &mut Bundle) -> Option<usize> {
+        let Label::Class(target) = label else {
+            // Nothing is left out, so the log-partition is that of all classes.
+            bundle.target[lane] = f32::NEG_INFINITY;
+            return None;
+        };
+        bundle.class_weight[lane] = self.job.class_weights.map_or(1.0, |w| w[target]);
+        bundle.row_weight[lane] = self.job.row_weights.map_or(1.0, |w| w[row]);
+        Some(target)
+    }
+
+    /// As [`fill_weights`](Self::fill_weights), and the target's logit.
+    #[inline(always)]
+    fn fill(&self, part: &Part<'_>, label: Label, row: usize, lane: usize, bundle: &mut Bundle) -> Option<usize> {
+        let target = self.fill_weights(label, row, lane, bundle)?;
+        let x = part.logit(row, target);
+        (bundle.target[lane], bundle.target_low[lane]) = match self.options.softcap {
+            Some(softcap) => cap_one(x, softcap),
+            None => (x, 0.0),
+        };
+        Some(target)
+    }
+
+    /// Whether exponentials are kept where the logits were: a softcap's slopes need the logits once more.
+    fn is_over_logits(&self, part: &Part<'_>) -> bool {
+        part.is_plain_in_place() && self.options.softcap.is_none()
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, classes: usize, bundle: &Bundle) -> Finished {
+        finish(simd, &self.options, self.loss, classes, self.weight_sum, self.scale, bundle)
+    }
+
+    #[inline(always)]
+    fn fate(&self, label: Label, finished: &Finished, lane: usize) -> Fate {
+        match label {
+            // A denominator of 0 makes the gradient of every row 0.
+            _ if self.scale == 0.0 => Fate::Constant(0.0),
+            Label::Class(_) if !finished.is_finite(lane) => Fate::Constant(f32::NAN),
+            Label::Class(target) => Fate::Target(target),
+            Label::Ignored | Label::Bad => Fate::Constant(0.0),
+        }
+    }
+}
+
+impl Bundle {
+    #[inline(always)]
+    fn put(&mut self, merged: Merged, lane: usize) {
+        self.reference[lane] = merged.reference;
+        self.sum[lane] = merged.sum as f32;
+        self.deficit[lane] = merged.deficit as f32;
+    }
+}
+
+/// Where the classes of a row stand, before it is known what it comes to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    argmax: u32,
+    rank: u32,
+}
+
+impl Standing {
+    fn of(logits: &[f32], label: Label) -> Self {
+        let rank = if let Label::Class(target) = label { order::rank(logits, target) } else { ABSENT };
+        Self { argmax: order::argmax(logits), rank }
+    }
+
+    fn details(self, label: Label, finished: &Finished, lane: usize) -> Details {
+        let (log_prob, rank) = match label {
+            Label::Class(_) if finished.is_finite(lane) => (finished.log_prob[lane], self.rank),
+            Label::Class(_) => (f32::NAN, ABSENT),
+            Label::Ignored | Label::Bad => (0.0, ABSENT),
+        };
+        Details { lse: finished.lse[lane], log_prob, argmax: self.argmax, rank }
+    }
+}
+
+impl Instructions {
+    /// [`finish`] of a row by itself, in lane 0.
+    fn finish_one<M: MarginLoss>(self, rows: &Rows<'_, M>, classes: usize, bundle: &Bundle) -> Finished {
+        struct One<'a, M> {
+            rows: &'a Rows<'a, M>,
+            classes: usize,
+            bundle: &'a Bundle,
+        }
+        impl<M: MarginLoss> super::simd::Kernel for One<'_, M> {
+            type Output = Finished;
+
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) -> Finished {
+                self.rows.finish(simd, self.classes, self.bundle)
+            }
+        }
+        self.run(One { rows, classes, bundle })
+    }
+}

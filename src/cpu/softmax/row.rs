@@ -1,0 +1,341 @@
+//! A row, or a segment of one, block by block: its logits are read, and in the same pass the gradient of an earlier row written.
+//!
+//! Memory is then read and written at once, as in a copy. The exponentials of the row that is read take the place of those of the
+//! row that is written, so that one row of them is all that a cache has to hold.
+
+use std::ops::Range;
+
+use super::cap::{Capped, cap};
+use super::finish::{Finished, MarginLoss};
+use super::partition::{Extra, Merged, Partition};
+use super::stretch::Stretch;
+use super::{Fate, Rows, SEGMENT};
+use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::{
+    BLOCK, Block, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, load_block, load_up_to, replaced, splat,
+    store_block, store_up_to,
+};
+use crate::cpu::tensor::{LineWriter, Part};
+
+/// A row whose logits are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unread {
+    pub(super) row: usize,
+    /// The class that is left out.
+    pub(super) target: Option<usize>,
+}
+
+/// A row whose gradient is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unwritten {
+    pub(super) row: usize,
+    pub(super) fate: Fate,
+    /// The gradient is `softmax * exp((x - reference) / T) - share * weight`, and this at the target.
+    pub(super) reference: f32,
+    pub(super) softmax: f32,
+    pub(super) share: f32,
+    pub(super) at_target: f32,
+}
+
+impl Unwritten {
+    pub(super) fn of(row: usize, fate: Fate, reference: f32, finished: &Finished, lane: usize) -> Self {
+        let [softmax, share, at_target] = [finished.softmax[lane], finished.share[lane], finished.at_target[lane]];
+        Self { row, fate, reference, softmax, share, at_target }
+    }
+}
+
+/// What of a row is kept between the two, for its classes of a step.
+pub(super) struct Kept<'a> {
+    /// Exponentials, in whole blocks; empty where they lie over the logits.
+    pub(super) exponentials: &'a mut [f32],
+    /// The reference of each block's exponentials; [`levels_of`] of them.
+    pub(super) levels: &'a mut [f32],
+}
+
+/// Memory of a thread for a block.
+pub(super) struct Buffers {
+    wide: [f32; MAX_BLOCK],
+    capped: Capped,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { wide: [0.0; MAX_BLOCK], capped: Capped::default() }
+    }
+}
+
+/// What goes on in the classes of a segment.
+pub(super) struct Step<'s, 'r, 'p, M> {
+    pub(super) rows: &'s Rows<'r, M>,
+    pub(super) part: &'s mut Part<'p>,
+    pub(super) writer: Option<&'s mut LineWriter<'p>>,
+    pub(super) buffers: &'s mut Buffers,
+    /// At most [`SEGMENT`], from a multiple of it on.
+    pub(super) classes: Range<usize>,
+}
+
+impl<M: MarginLoss> Step<'_, '_, '_, M> {
+    /// Writes the gradient of one row, and reads another.
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(
+        mut self,
+        simd: S,
+        exp: Exp<S>,
+        old: Option<&Unwritten>,
+        new: Option<&Unread>,
+        kept: Option<Kept<'_>>,
+    ) -> Merged {
+        if self.rows.has_extra {
+            self.blocks::<S, true>(simd, exp, old, new, kept)
+        } else {
+            self.blocks::<S, false>(simd, exp, old, new, kept)
+        }
+    }
+
+    #[inline(always)]
+    fn blocks<S: Simd, const EXTRA: bool>(
+        &mut self,
+        simd: S,
+        exp: Exp<S>,
+        old: Option<&Unwritten>,
+        new: Option<&Unread>,
+        mut kept: Option<Kept<'_>>,
+    ) -> Merged {
+        let length = block_len::<S>();
+        if let (Some(old), Some(writer), Some(kept)) = (old, &mut self.writer, &mut kept) {
+            self.part.start_row(writer, old.row, self.classes.clone());
+            let levels = &mut kept.levels[..levels_of::<S>(self.classes.len())];
+            factors(simd, exp, levels, old.reference, old.softmax);
+        }
+        let mut partition = Partition::new(simd);
+        let blocks = self.classes.len().div_ceil(length);
+        let is_constant = old.is_some_and(|old| matches!(old.fate, Fate::Constant(_)));
+        let is_plain = !EXTRA && !is_constant && self.part.has_source();
+        let mut b = 0;
+        while b < blocks {
+            // A run begins in the middle of a line, which its first block fills.
+            if is_plain
+                && b < self.classes.len() / length
+                && !self.writer.as_ref().is_some_and(|writer| old.is_some() && writer.shares_line())
+            {
+                let whole = self.classes.len() / length;
+                self.stretch(simd, exp, old, new, b..whole, &mut kept, &mut partition);
+                b = whole;
+            }
+            if b < blocks {
+                self.block::<S, EXTRA>(simd, exp, old, new, b, &mut kept, &mut partition);
+                b += 1;
+            }
+        }
+        partition.merged()
+    }
+
+    /// A block, of whatever kind.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "two rows, and what is kept of them")]
+    fn block<S: Simd, const EXTRA: bool>(
+        &mut self,
+        simd: S,
+        exp: Exp<S>,
+        old: Option<&Unwritten>,
+        new: Option<&Unread>,
+        b: usize,
+        kept: &mut Option<Kept<'_>>,
+        partition: &mut Partition<S>,
+    ) {
+        let length = block_len::<S>();
+        let first = self.classes.start + b * length;
+        let block = first..self.classes.end.min(first + length);
+        if let (Some(old), Some(kept)) = (old, kept.as_ref()) {
+            self.write(simd, old, block.clone(), b, kept);
+        }
+        let Some(new) = new else { return };
+        let at = self.part.row_start(new.row) + block.start;
+        self.part.fetch_ahead(at, block.len());
+        let e = self.read::<S, EXTRA>(simd, exp, new, at, block.clone(), partition);
+        if let Some(kept) = kept {
+            if kept.exponentials.is_empty() {
+                store_up_to::<S>(&e, self.part.overwritten(at, block.len()));
+            } else {
+                store_block::<S>(&e, &mut kept.exponentials[b * length..(b + 1) * length]);
+            }
+            kept.levels[b] = partition.reference;
+        }
+    }
+
+    /// Whole blocks.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "two rows, and what is kept of them")]
+    fn stretch<S: Simd>(
+        &mut self,
+        simd: S,
+        exp: Exp<S>,
+        old: Option<&Unwritten>,
+        new: Option<&Unread>,
+        blocks: Range<usize>,
+        kept: &mut Option<Kept<'_>>,
+        partition: &mut Partition<S>,
+    ) {
+        let length = block_len::<S>();
+        let (first, n) = (self.classes.start + blocks.start * length, blocks.len() * length);
+        let at = |row: usize| self.part.row_start(row) + first;
+        let source = new.map(|new| self.part.source(at(new.row), n));
+        let (mut exponentials, mut levels): (_, &mut [f32]) = ([None; 2], &mut []);
+        if let Some(kept) = kept {
+            levels = &mut kept.levels[blocks.clone()];
+            exponentials = if kept.exponentials.is_empty() {
+                let places = [old.map(|old| at(old.row)), new.map(|new| at(new.row))];
+                places.map(|at| at.map(|at| self.part.overwritten(at, n).as_mut_ptr()))
+            } else {
+                let place = kept.exponentials[blocks.start * length..blocks.end * length].as_mut_ptr();
+                [old.map(|_| place), new.map(|_| place)]
+            };
+        }
+        let ([e, kept], unwritten) = (exponentials, old);
+        let old = e.zip(self.writer.as_deref_mut()).map(|(e, writer)| (e.cast_const(), writer));
+        let of_stretch = |target: usize| target.checked_sub(first).filter(|&t| t < n);
+        let stretch = Stretch {
+            blocks: blocks.len(),
+            new: source.flatten(),
+            hole: new.and_then(|new| new.target).and_then(of_stretch),
+            old,
+            at_target: unwritten.and_then(|old| Some((of_stretch(old.fate.target()?)?, old.at_target))),
+            kept,
+            levels,
+        };
+        // SAFETY: the places are `n` long; this step has them to itself.
+        unsafe { stretch.run(simd, exp, partition) };
+    }
+
+    /// Adds a block to the statistics, and gives its exponentials.
+    #[inline(always)]
+    fn read<S: Simd, const EXTRA: bool>(
+        &mut self,
+        simd: S,
+        exp: Exp<S>,
+        new: &Unread,
+        at: usize,
+        block: Range<usize>,
+        partition: &mut Partition<S>,
+    ) -> Block<S> {
+        let Buffers { wide, capped } = &mut *self.buffers;
+        let x = self.part.neighbours(at, block.len(), wide);
+        let hole = new.target.and_then(|t| t.checked_sub(block.start)).filter(|&t| t < block.len());
+        if !EXTRA {
+            return partition.add(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY));
+        }
+        let (x, low) = match self.rows.options.softcap {
+            Some(softcap) => {
+                cap(x, softcap, capped);
+                (&capped.high[..], patched(simd, &capped.low, hole, 0.0))
+            }
+            None => (x, [splat(simd, 0.0); _]),
+        };
+        let ones = [1.0; MAX_BLOCK];
+        let weights = self.rows.job.class_weights.map_or(&ones[..block.len()], |w| &w[block]);
+        let extra = Extra { low, weight: patched(simd, weights, hole, 0.0) };
+        partition.add_extra(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY), &extra)
+    }
+
+    /// Writes the gradient of a block.
+    #[inline(always)]
+    fn write<S: Simd>(&mut self, simd: S, old: &Unwritten, block: Range<usize>, b: usize, kept: &Kept<'_>) {
+        let Some(writer) = &mut self.writer else { return };
+        let n = block.len();
+        let target = match old.fate {
+            Fate::Constant(value) => return writer.push(&[value; MAX_BLOCK][..n]),
+            Fate::Target(target) => target,
+        };
+        let at = self.part.row_start(old.row) + block.start;
+        let length = block_len::<S>();
+        let e = if kept.exponentials.is_empty() {
+            load_up_to(simd, self.part.overwritten(at, n), 0.0)
+        } else {
+            load_block(simd, &kept.exponentials[b * length..])
+        };
+        let factor = splat(simd, kept.levels[b]);
+        let mut gradient = e;
+        for g in &mut gradient {
+            *g = *g * factor;
+        }
+        if old.share != 0.0 {
+            let share = splat(simd, old.share);
+            match self.rows.job.class_weights {
+                Some(weights) => {
+                    let weights: Block<S> = load_up_to(simd, &weights[block.clone()], 0.0);
+                    for (g, w) in gradient.iter_mut().zip(weights) {
+                        *g -= share * w;
+                    }
+                }
+                None => {
+                    for g in &mut gradient {
+                        *g -= share;
+                    }
+                }
+            }
+        }
+        let mut at_target = old.at_target;
+        if let Some(softcap) = self.rows.options.softcap {
+            let Buffers { wide, capped } = &mut *self.buffers;
+            cap(self.part.neighbours(at, n, wide), softcap, capped);
+            let slopes: Block<S> = load_up_to(simd, &capped.slope, 0.0);
+            for (g, slope) in gradient.iter_mut().zip(slopes) {
+                *g = *g * slope;
+            }
+            at_target *= if block.contains(&target) { capped.slope[target - block.start] } else { 1.0 };
+        }
+        if n == length && !block.contains(&target) {
+            return writer.push_block::<S>(simd, &gradient);
+        }
+        let mut values = [0.0; MAX_BLOCK];
+        store_block::<S>(&gradient, &mut values);
+        if block.contains(&target) {
+            values[target - block.start] = at_target;
+        }
+        writer.push(&values[..n]);
+    }
+}
+
+/// Up to a block of values, with `fill` behind them and in the hole.
+#[inline(always)]
+fn patched<S: Simd>(simd: S, values: &[f32], hole: Option<usize>, fill: f32) -> Block<S> {
+    let Some(hole) = hole else { return load_up_to(simd, values, fill) };
+    replaced(simd, &load_up_to(simd, values, fill), hole, fill)
+}
+
+/// Turns the references of blocks into the factors of their exponentials, `softmax * exp((level - reference) / T)`.
+#[inline(always)]
+fn factors<S: Simd>(simd: S, exp: Exp<S>, levels: &mut [f32], reference: f32, softmax: f32) {
+    let (reference, softmax) = (splat(simd, reference), splat(simd, softmax));
+    for levels in levels.chunks_exact_mut(S::f32s::LEN) {
+        (softmax * exp.of(load(simd, levels, 0) - reference)).store_slice(levels);
+    }
+}
+
+/// Levels of a segment, a multiple of [`MAX_LANES`].
+pub(super) fn levels_of<S: Simd>(classes: usize) -> usize {
+    classes.div_ceil(block_len::<S>()).next_multiple_of(MAX_LANES)
+}
+
+/// Levels of a segment, with the narrowest vectors.
+pub(super) const LEVELS: usize = SEGMENT / (BLOCK * 4);
+
+/// The segments of a row.
+pub(super) fn segments(classes: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..classes).step_by(SEGMENT).map(move |first| first..classes.min(first + SEGMENT))
+}
+
+/// Statistics of float32 logits next to one another.
+#[inline(always)]
+pub(in crate::cpu) fn row_statistics<S: Simd>(simd: S, exp: Exp<S>, x: &[f32], factor: f64) -> Merged {
+    let mut merged: Option<Merged> = None;
+    for segment in segments(x.len()) {
+        let mut partition = Partition::new(simd);
+        for block in x[segment].chunks(block_len::<S>()) {
+            partition.add(simd, exp, load_up_to(simd, block, f32::NEG_INFINITY));
+        }
+        let segment = partition.merged();
+        merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));
+    }
+    merged.unwrap_or(Merged::NONE)
+}

@@ -1,0 +1,244 @@
+//! Stores past the caches: a line that is stored whole need not be read first.
+
+use std::marker::PhantomData;
+
+use super::Pointer;
+use half::bf16;
+
+use super::convert::{bf16_from_f32, narrow_bf16, narrow_f16};
+use crate::cpu::simd::memory::{LINE, stream_block, stream_line, stream_vector};
+use crate::cpu::simd::{Block, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, store_block};
+
+/// Writes runs of neighbours in memory, in order, rounded to their element type.
+///
+/// Values gather in a buffer of a few lines and leave it a line at a time. The lines at the ends of a run, which may be shared
+/// with others, are stored as any other memory. A run that goes on where the last one ended shares nothing.
+pub(in crate::cpu) struct LineWriter<'a> {
+    output: Pointer,
+    streams: bool,
+    /// The element that the next value belongs to, and the first behind the run.
+    next: usize,
+    end: usize,
+    /// Where the first byte of `lines` belongs.
+    base: *mut u8,
+    /// Bytes at the front of `lines` that are others', and bytes that are filled, those included.
+    skipped: usize,
+    filled: usize,
+    lines: Lines,
+    tensor: PhantomData<&'a ()>,
+}
+
+#[repr(align(64))]
+struct Lines([u8; BYTES]);
+
+/// A block, and a line that was not full.
+const BYTES: usize = size_of::<f32>() * MAX_BLOCK + LINE;
+
+impl Pointer {
+    pub(super) const fn element_bytes(self) -> usize {
+        match self {
+            Self::F32(_) => 4,
+            Self::F16(_) | Self::Bf16(_) => 2,
+        }
+    }
+
+    pub(super) fn bytes(self, at: usize) -> *mut u8 {
+        let p = match self {
+            Self::F32(p) => p.cast::<u8>(),
+            Self::F16(p) => p.cast(),
+            Self::Bf16(p) => p.cast(),
+        };
+        p.wrapping_add(at * self.element_bytes())
+    }
+}
+
+impl LineWriter<'_> {
+    /// A writer without a run. Without `streams` it stores as any other memory, where lines are in the caches already.
+    pub(super) fn new(output: Pointer, streams: bool) -> Self {
+        let base = output.bytes(0);
+        let lines = Lines([0; BYTES]);
+        Self { output, streams, next: 0, end: 0, base, skipped: 0, filled: 0, lines, tensor: PhantomData }
+    }
+
+    /// Starts a run of `n` elements.
+    ///
+    /// # Safety
+    /// Until the run ends nobody else accesses its elements, which can be written.
+    #[inline(always)]
+    pub(super) unsafe fn start(&mut self, at: usize, n: usize) {
+        if at != self.next || self.end == 0 {
+            self.flush();
+            let to = self.output.bytes(at);
+            self.skipped = if self.streams { to.addr() % LINE } else { 0 };
+            self.filled = self.skipped;
+            self.base = to.wrapping_sub(self.skipped);
+            self.next = at;
+        }
+        self.end = at + n;
+    }
+
+    /// Whether the next value goes into a line that is partly others'.
+    #[inline(always)]
+    pub(in crate::cpu) const fn shares_line(&self) -> bool {
+        self.skipped > 0
+    }
+
+    pub(in crate::cpu) const fn is_bf16(&self) -> bool {
+        matches!(self.output, Pointer::Bf16(_))
+    }
+
+    /// Writes the next values of the run.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_block<S: Simd>(&mut self, simd: S, values: &Block<S>) {
+        match self.output {
+            Pointer::F32(_) if self.skipped == 0 => self.push_f32::<S>(simd, values),
+            Pointer::Bf16(_) if self.skipped == 0 => self.push_bf16::<S>(simd, values),
+            _ => {
+                let mut wide = [0.0; MAX_BLOCK];
+                store_block::<S>(values, &mut wide);
+                self.push_part(&wide[..block_len::<S>()]);
+            }
+        }
+    }
+
+    /// [`push_block`](Self::push_block) into float32, where no line is shared.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_f32<S: Simd>(&mut self, simd: S, values: &Block<S>) {
+        let n = block_len::<S>();
+        let at = self.take(n);
+        let (Pointer::F32(p), 0) = (self.output, self.skipped) else { unreachable!("lines of float32 numbers") };
+        if !self.streams {
+            // SAFETY: elements of the run, by `take`.
+            store_block::<S>(values, unsafe { std::slice::from_raw_parts_mut(p.add(at), n) });
+        } else if self.filled == 0 {
+            // SAFETY: elements of the run, by `take`; with nothing in `lines` they begin at `base`, the start of a line.
+            unsafe { stream_block::<S>(values, self.base.cast()) };
+            self.base = self.base.wrapping_add(size_of::<f32>() * n);
+        } else {
+            let bytes = size_of::<f32>() * n;
+            store_block::<S>(values, bytemuck::cast_slice_mut(&mut self.lines.0[self.filled..self.filled + bytes]));
+            self.emit_whole::<S>(simd, bytes);
+        }
+    }
+
+    /// [`push_block`](Self::push_block) into bfloat16, where no line is shared.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_bf16<S: Simd>(&mut self, simd: S, values: &Block<S>) {
+        let (n, lanes) = (block_len::<S>(), S::f32s::LEN);
+        let at = self.take(n);
+        let (Pointer::Bf16(p), 0) = (self.output, self.skipped) else { unreachable!("lines of bfloat16 numbers") };
+        let bytes = size_of::<bf16>() * n;
+        let to: &mut [u16] = if self.streams {
+            bytemuck::cast_slice_mut(&mut self.lines.0[self.filled..self.filled + bytes])
+        } else {
+            // SAFETY: elements of the run, by `take`.
+            unsafe { std::slice::from_raw_parts_mut(p.add(at).cast(), n) }
+        };
+        for (i, vector) in values.iter().enumerate() {
+            let mut wide = [0.0; MAX_LANES];
+            vector.store_slice(&mut wide[..lanes]);
+            for (to, wide) in to[i * lanes..(i + 1) * lanes].iter_mut().zip(wide) {
+                *to = bf16_from_f32(wide).to_bits();
+            }
+        }
+        if self.streams {
+            self.emit_whole::<S>(simd, bytes);
+        }
+    }
+
+    /// Stores `bytes`, whole lines, and keeps what was filled beside them.
+    #[inline(always)]
+    fn emit_whole<S: Simd>(&mut self, simd: S, bytes: usize) {
+        let lanes = S::f32s::LEN;
+        let values: &mut [f32] = bytemuck::cast_slice_mut(&mut self.lines.0);
+        for at in (0..bytes / 4).step_by(lanes) {
+            // SAFETY: the bytes from `base` to `base + filled + bytes` are elements of the run, and `base` is the start of a line.
+            unsafe { stream_vector::<S>(load(simd, values, at), self.base.cast::<f32>().add(at)) };
+        }
+        for at in (0..LINE / 4).step_by(lanes) {
+            load(simd, values, bytes / 4 + at).store_slice(&mut values[at..at + lanes]);
+        }
+        self.base = self.base.wrapping_add(bytes);
+    }
+
+    /// As [`push_block`](Self::push_block), of any number of values.
+    #[inline(always)]
+    pub(in crate::cpu) fn push(&mut self, values: &[f32]) {
+        values.chunks(MAX_BLOCK).for_each(|part| self.push_part(part));
+    }
+
+    /// At most a block.
+    #[inline(always)]
+    fn push_part(&mut self, values: &[f32]) {
+        let n = values.len();
+        let at = self.take(n);
+        if !self.streams {
+            // SAFETY: elements of the run, by `take`.
+            unsafe {
+                match self.output {
+                    Pointer::F32(p) => std::slice::from_raw_parts_mut(p.add(at), n).copy_from_slice(values),
+                    Pointer::F16(p) => narrow_f16(values, std::slice::from_raw_parts_mut(p.add(at), n)),
+                    Pointer::Bf16(p) => narrow_bf16(values, std::slice::from_raw_parts_mut(p.add(at), n)),
+                }
+            }
+            return;
+        }
+        let bytes = n * self.output.element_bytes();
+        let to = &mut self.lines.0[self.filled..self.filled + bytes];
+        match self.output {
+            Pointer::F32(_) => to.copy_from_slice(bytemuck::cast_slice(values)),
+            Pointer::F16(_) => narrow_f16(values, bytemuck::cast_slice_mut(to)),
+            Pointer::Bf16(_) => narrow_bf16(values, bytemuck::cast_slice_mut(to)),
+        }
+        self.emit(bytes);
+    }
+
+    /// Takes `n` elements of the run and gives the index of the first.
+    #[inline(always)]
+    fn take(&mut self, n: usize) -> usize {
+        assert!(n <= self.end - self.next, "a run has room for what is written");
+        let at = self.next;
+        self.next += n;
+        at
+    }
+
+    /// Stores the lines that `bytes` more have filled.
+    #[inline(always)]
+    fn emit(&mut self, bytes: usize) {
+        self.filled += bytes;
+        let whole = self.filled / LINE * LINE;
+        let (lines, _) = self.lines.0[..whole].as_chunks::<LINE>();
+        for (i, line) in lines.iter().enumerate() {
+            let to = self.base.wrapping_add(LINE * i);
+            // SAFETY: the bytes from `base + skipped` to `base + filled` are elements of the run, and `base` is the start of a
+            // line.
+            unsafe {
+                if self.skipped == 0 {
+                    stream_line(line, to);
+                } else {
+                    let own = &line[self.skipped..];
+                    std::ptr::copy_nonoverlapping(own.as_ptr(), to.add(self.skipped), own.len());
+                    self.skipped = 0;
+                }
+            }
+        }
+        self.lines.0.copy_within(whole..self.filled, 0);
+        self.base = self.base.wrapping_add(whole);
+        self.filled -= whole;
+    }
+
+    /// Stores what has not filled a line.
+    #[inline(always)]
+    fn flush(&mut self) {
+        let own = &self.lines.0[self.skipped..self.filled];
+        // SAFETY: as in `emit`.
+        unsafe { std::ptr::copy_nonoverlapping(own.as_ptr(), self.base.add(self.skipped), own.len()) };
+        (self.skipped, self.filled) = (0, 0);
+    }
+}
+
+impl Drop for LineWriter<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
