@@ -28,7 +28,7 @@ impl DeviceCopy {
         // constant. The kernels run without checks too, and a yardstick must not be slower than it could be.
         let module = unsafe {
             gpu.device.create_shader_module_trusted(
-                wgpu::include_wgsl!("../../../../benches/copy/copy.wgsl"),
+                wgpu::include_wgsl!("../../../../benches/yardsticks/copy.wgsl"),
                 wgpu::ShaderRuntimeChecks::unchecked(),
             )
         };

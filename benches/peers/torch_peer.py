@@ -1,0 +1,64 @@
+"""PyTorch's `F.cross_entropy`, eager and compiled: `torch_peer.py [cpu|cuda]`.
+
+The gradient goes where PyTorch puts it: `x.grad` is absent before each run, as after `zero_grad()`.
+"""
+
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+import turns
+
+device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
+
+
+def timed(run):
+    """Seconds of `run`, by the device's own clock on a GPU, and the loss that it returned."""
+    if device.type == "cpu":
+        start = time.perf_counter()
+        loss = run()
+        return time.perf_counter() - start, loss.item()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    loss = run()
+    end.record()
+    torch.cuda.synchronize()
+    return 1e-3 * start.elapsed_time(end), loss.item()
+
+
+def prepare(shape, dtype):
+    torch._dynamo.reset()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    x = torch.from_numpy(turns.logits(shape)).to(device, getattr(torch, dtype))
+    leaf = x.detach().requires_grad_()
+    t = torch.from_numpy(turns.targets(shape)).to(device, torch.int64)
+
+    def forward(loss):
+        def run():
+            with torch.no_grad():
+                return loss(x, t)
+
+        return lambda: timed(run)
+
+    def gradient(loss):
+        def run():
+            value = loss(leaf, t)
+            value.backward()
+            return value
+
+        def cleared():
+            leaf.grad = None
+            return timed(run)
+
+        return cleared
+
+    losses = [("eager", F.cross_entropy), ("compiled", torch.compile(F.cross_entropy, dynamic=False))]
+    return [(name, is_gradient, make(loss)) for is_gradient, make in [(False, forward), (True, gradient)] for name, loss in losses]
+
+
+name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+turns.serve(f"PyTorch {torch.__version__} ({name})", prepare)
