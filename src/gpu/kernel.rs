@@ -155,10 +155,13 @@ impl Kernel {
             None => layout.rows(),
         };
         let (row_cuts, cuts) = (Cuts::new(context, layout.rows())?, Cuts::new(context, summands)?);
+        let (kept, slices) = plan.slice_bytes();
         let room = Room {
             blocks: row_cuts.blocks().max(cuts.blocks()),
             rows: if row_losses.is_none() && !is_elements && !is_regions { layout.rows() } else { 0 },
             partials: if is_elements { summands } else { 0 },
+            kept,
+            slices,
         };
         let scratch = Scratch::shared(&self.scratch, context, room)?;
         // What adds up to the loss.

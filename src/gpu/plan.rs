@@ -2,6 +2,7 @@
 
 use super::caps::Caps;
 use super::shader::{Reduce, RowSchedule};
+use super::slicing::Slicing;
 use super::window::{self, Window};
 use crate::{Error, Layout, Result};
 
@@ -14,6 +15,8 @@ pub struct Tuning {
     pub reduce: Option<Reduce>,
     /// Who owns a row where the class axis is last.
     pub team: Option<Team>,
+    /// Classes of a slice, a multiple of 4, where the team is one a slice.
+    pub slice: Option<u32>,
     /// float16 logits native (`true`) or two to a word.
     pub native_f16: Option<bool>,
     /// Largest storage binding in bytes, below the device's own limit: makes windows small.
@@ -30,6 +33,7 @@ impl Tuning {
         lanes: None,
         reduce: None,
         team: None,
+        slice: None,
         native_f16: None,
         max_binding: None,
         max_workgroups: None,
@@ -58,6 +62,8 @@ impl Tuning {
 /// A team of lanes that owns rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Team {
+    /// A workgroup a slice of a row, which several of them share: very long rows.
+    Slices,
     /// A workgroup: long rows.
     Workgroup,
     /// A lane by itself: many short rows.
@@ -76,6 +82,8 @@ pub struct Plan {
     /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary. Of a loss of regions, the samples that
     /// blocks do not reach beyond.
     pub group_rows: u32,
+    /// How rows are sliced, if they are.
+    pub slicing: Option<Slicing>,
     /// Every row (or every class of a sample) starts and ends on a chunk boundary.
     pub aligned: bool,
     /// Ranges of whole groups (or samples, or blocks), each within one binding.
@@ -85,9 +93,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Bytes of what is kept of the rows of a window, and of their slices.
+    pub(crate) fn slice_bytes(&self) -> (u64, u64) {
+        let rows = self.windows.iter().chain(&self.tail).map(|window| window.count).max().unwrap_or(0);
+        self.slicing.map_or((0, 0), |slicing| slicing.scratch_bytes(rows))
+    }
+
     /// Workgroups over a window of rows or samples.
     pub(crate) fn workgroups(&self, layout: &Layout, window: Window) -> u32 {
         match self.schedule {
+            // The dispatches over slices count them for themselves.
+            RowSchedule::Slices => window.count,
             RowSchedule::Workgroup(_) => window.count.div_ceil(self.group_rows),
             RowSchedule::Lane => window.count.div_ceil(self.group_rows).div_ceil(self.lanes),
             RowSchedule::Planes => (window.count * layout.inner().div_ceil(CHUNK)).div_ceil(self.lanes),
@@ -120,6 +136,13 @@ const CHUNK: u32 = 4;
 /// Lanes for a row, by its length. A row is read in blocks of four chunks a lane; wider workgroups keep more loads in
 /// flight, narrower ones waste fewer lanes on short rows.
 const LANES: [(u32, u32); 4] = [(256, 32), (1024, 64), (4096, 128), (u32::MAX, 256)];
+
+/// Longest row of one workgroup. Of longer ones those in flight exceed every cache anyway, so that nothing is lost by reading a
+/// row again in another dispatch, and a few rows, cut into slices, keep all of a device busy.
+const UNCUT: u32 = 32_768;
+
+/// A slice is two blocks of four chunks a lane.
+const LANES_OF_SLICES: u32 = 256;
 
 /// Where a lane owns rows, nothing is shared in a workgroup, and its width is that of two subgroups or more.
 const LANES_OF_ROWS: u32 = 64;
@@ -162,6 +185,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             lanes: lanes(LANES_OF_ROWS, 0, caps, tuning)?,
             reduce,
             group_rows: 1,
+            slicing: None,
             aligned: layout.inner().is_multiple_of(CHUNK),
             windows: cut(layout.outer(), &[1])?,
             tail: None,
@@ -175,24 +199,44 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     let ends_in_gap = !layout.is_contiguous() && layout.classes() % CHUNK != 0;
     let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
     let whole = layout.outer() - tail_rows;
-    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
-    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
-    let (schedule, lanes) = match tuning.team.unwrap_or_else(|| team(&layout, group_logits, caps, tuning)) {
-        Team::Workgroup => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
-        Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
+    let room = max_binding.saturating_sub(caps.alignment().into());
+    let team = match tuning.team {
+        Some(forced) => forced,
+        None if sample_bytes.saturating_mul(group_rows.into()) > room => Team::Slices,
+        None => team(&layout, group_logits, caps, tuning),
     };
-    let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
-    if caps.software && group_logits > SOFTWARE_LOGITS * u64::from(sharing) {
-        return Err(Error::Unsupported {
-            variant: format!("a group of rows of {group_logits} logits with {sharing} lanes"),
-            needs: format!("at most {SOFTWARE_LOGITS} logits a lane on a software adapter"),
+    if team == Team::Slices {
+        let slicing = Slicing::new(&layout, group_rows, footprint.element, room, tuning.slice)?;
+        let cut = |count, steps: &[u32]| {
+            slicing.cut(count, steps, sample_bytes, max_binding, caps.max_binding, caps.alignment())
+        };
+        let lanes = lanes(LANES_OF_SLICES, 0, caps, tuning)?;
+        check_lanes(slicing.classes.into(), lanes, caps)?;
+        return Ok(Plan {
+            schedule: RowSchedule::Slices,
+            lanes,
+            reduce,
+            group_rows,
+            slicing: Some(slicing),
+            aligned,
+            windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
+            tail: cut(tail_rows, &[tail_rows])?.first().map(|tail| Window { first: whole, ..*tail }),
         });
     }
+    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
+    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
+    let (schedule, lanes) = match team {
+        Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
+        _ => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
+    };
+    let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
+    check_lanes(group_logits, sharing, caps)?;
     Ok(Plan {
         schedule,
         lanes,
         reduce,
         group_rows,
+        slicing: None,
         aligned,
         windows,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
@@ -225,6 +269,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
         lanes: lanes(LANES_OF_BLOCKS, 0, caps, tuning)?,
         reduce: reduce(caps, tuning)?,
         group_rows: 1,
+        slicing: None,
         aligned: tail_blocks == 0,
         windows: cut(whole)?,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
@@ -253,6 +298,7 @@ pub(crate) fn plan_regions(
         lanes,
         reduce: reduce(caps, tuning)?,
         group_rows: section,
+        slicing: None,
         aligned: layout.inner().is_multiple_of(CHUNK),
         // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.
         windows: window::cut(layout.outer(), &[section, 1], sample_bytes, tuning.max_binding(caps), caps.alignment())?,
@@ -269,8 +315,14 @@ fn team(layout: &Layout, group_logits: u64, caps: &Caps, tuning: Tuning) -> Team
     if tuning.reduce.is_some() {
         return Team::Workgroup;
     }
-    let lane = if caps.software { group_logits <= SOFTWARE_LOGITS / 2 } else { layout.classes() <= 32 };
-    if lane { Team::Lane } else { Team::Workgroup }
+    if caps.software {
+        return if group_logits <= SOFTWARE_LOGITS / 2 { Team::Lane } else { Team::Slices };
+    }
+    match layout.classes() {
+        0..=32 => Team::Lane,
+        ..=UNCUT => Team::Workgroup,
+        _ => Team::Slices,
+    }
 }
 
 /// Lanes of a workgroup, which shares `logits` logits.
@@ -289,6 +341,17 @@ fn lanes(planned: u32, logits: u64, caps: &Caps, tuning: Tuning) -> Result<u32> 
         });
     }
     Ok(lanes)
+}
+
+/// Fails where `lanes` lanes share more logits than a software adapter can read.
+fn check_lanes(logits: u64, lanes: u32, caps: &Caps) -> Result<()> {
+    if !caps.software || logits <= SOFTWARE_LOGITS * u64::from(lanes) {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        variant: format!("{lanes} lanes that share {logits} logits"),
+        needs: format!("at most {SOFTWARE_LOGITS} logits a lane on a software adapter"),
+    })
 }
 
 fn reduce(caps: &Caps, tuning: Tuning) -> Result<Reduce> {

@@ -16,6 +16,7 @@ mod refusals;
 mod regimes;
 mod regions;
 mod rows;
+mod slices;
 mod small_limits;
 mod support;
 mod variants;

@@ -16,6 +16,10 @@ pub enum Reduce {
 pub enum RowSchedule {
     /// A workgroup; the class axis is last.
     Workgroup(Reduce),
+    /// A workgroup a slice of a row; the class axis is last.
+    ///
+    /// Lanes combine once a slice, through workgroup memory: subgroups would gain nothing.
+    Slices,
     /// A lane; the class axis is last.
     Lane,
     /// A lane, four neighbouring positions at once; the class axis is not last.
