@@ -7,7 +7,7 @@
 //
 // Needs: place, math/softcap, TEAM, team_before_stores and record_of of the schedule, and a loss or pass fragment: Row,
 // excluded_class, Partial, partial_*, Record, row_map, row_map_special, special_class, is_constant, constant.
-// Provides: Extent, row_extent, Span, read_span, write_span, write_edge. Rows and chunks count from the start of the window.
+// Provides: Extent, row_extent, Span, whole_row, excluded_chunk, add_sides, read_span, write_span, write_edge. Rows and chunks count from the start of the window.
 
 override EDGES: bool = true;  // false where every row starts and ends on a chunk boundary and the masks are dead weight
 // Blocks of four chunks a lane sums before it starts afresh: bounds the length, and so the rounding error, of a running sum.
@@ -37,6 +37,8 @@ struct Span {
     front: bool,
     back: bool,
 }
+
+fn whole_row(e: Extent) -> Span { return Span(e.first, e.last, true, true); }
 
 // Of a window that begins within a row, the bound logits begin there.
 fn load_here(chunk: u32) -> vec4<f32> { return load_chunk(chunk - params.first_chunk); }
@@ -97,15 +99,25 @@ fn add_side(
 
 override SIDES: u32 = select(1u, 3u, EDGES);
 
-// One reading of a span: what this lane finds there.
-fn read_span(e: Extent, span: Span, row: Row, lane: Lane) -> Partial {
+// The chunk with the class that the statistics leave out. No class wraps to a chunk that is not in the row; comparisons with it
+// then never hold.
+fn excluded_chunk(e: Extent, row: Row) -> u32 {
     let class_id = excluded_class(row);
-    // No class wraps to a chunk that is not in the row; the comparisons above then never hold.
-    let excluded = select((e.begin + class_id) / 4u, 0xffffffffu, class_id >= params.classes);
+    return select((e.begin + class_id) / 4u, 0xffffffffu, class_id >= params.classes);
+}
+
+fn add_sides(e: Extent, span: Span, row: Row, lane: Lane) -> Partial {
     var acc = partial_identity();
     for (var side = lane.index; side < SIDES; side += TEAM) {
-        acc = add_side(acc, side, e, span, excluded, class_id, row);
+        acc = add_side(acc, side, e, span, excluded_chunk(e, row), excluded_class(row), row);
     }
+    return acc;
+}
+
+// One reading of a span: what this lane finds there.
+fn read_span(e: Extent, span: Span, row: Row, lane: Lane) -> Partial {
+    let excluded = excluded_chunk(e, row);
+    var acc = add_sides(e, span, row, lane);
     let stride = 4u * TEAM;
     for (var strip = span.first + lane.index; strip < span.last; strip += STRIP * stride) {
         let end = min(span.last, strip + STRIP * stride);

@@ -1,7 +1,7 @@
 // A team of lanes owns a group of rows, class axis last, and takes them one after another. A team is a workgroup, or a lane by
 // itself where rows are short or there is no lane to wait for.
 //
-// Needs: schedule/team_*, schedule/row_chunks, reduce, and of a loss or pass fragment also row_begin, ROW_PASSES, row_continue,
+// Needs: schedule/team_*, schedule/row_chunks, schedule/held or schedule/reread, reduce, and of a loss or pass fragment also row_begin, ROW_PASSES, row_continue,
 // row_finish, READS_ROW. Provides: load_logit, record_of, and the entry points forward and forward_gradient.
 
 // The logit of a class of the row whose class 0 is at `first_element`.
@@ -11,18 +11,15 @@ fn load_logit(first_element: u32, class_id: u32) -> f32 {
 
 fn record_of(group: u32, row: u32) -> Record { return records[row]; }
 
-fn whole_row(e: Extent) -> Span { return Span(e.first, e.last, true, true); }
-
-fn read_pass(e: Extent, row: Row, lane: Lane) -> Partial {
-    return partial_reduce(read_span(e, whole_row(e), row, lane), lane);
+fn read_pass(held: Held, e: Extent, row: Row, lane: Lane) -> Partial {
+    return partial_reduce(read_held(held, e, row, lane), lane);
 }
 
-fn read_row(index: u32, lane: Lane) -> Record {
-    let e = row_extent(index);
+fn read_row(held: Held, e: Extent, index: u32, lane: Lane) -> Record {
     var row = row_begin(index, e.begin);
     if !READS_ROW { return row_finish(partial_identity(), row, lane); }
-    if ROW_PASSES == 2u { row = row_continue(read_pass(e, row, lane), row); }
-    return row_finish(read_pass(e, row, lane), row, lane);
+    if ROW_PASSES == 2u { row = row_continue(read_pass(held, e, row, lane), row); }
+    return row_finish(read_pass(held, e, row, lane), row, lane);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -30,7 +27,10 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups)
     let me = team_lane(lane);
     let first = team_of(workgroup.x + workgroup.y * grid.x, lane) * params.group_rows;
     let end = min(first + params.group_rows, params.rows);
-    for (var row = first; row < end; row++) { let record = read_row(row, me); }
+    for (var row = first; row < end; row++) {
+        let e = row_extent(row);
+        let record = read_row(hold_row(e, me), e, row, me);
+    }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -39,10 +39,11 @@ fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_wo
     let first = team_of(workgroup.x + workgroup.y * grid.x, lane) * params.group_rows;
     let end = min(first + params.group_rows, params.rows);
     for (var row = first; row < end; row++) {
-        let record = read_row(row, me);
-        if EDGES && me.index == 0u { records[row - first] = record; }
         let e = row_extent(row);
-        write_span(e, whole_row(e), record, me);
+        let held = hold_row(e, me);
+        let record = read_row(held, e, row, me);
+        if EDGES && me.index == 0u { records[row - first] = record; }
+        write_held(held, e, record, me);
     }
     if EDGES {
         team_sync();

@@ -58,6 +58,7 @@ impl Context {
             shader,
             entry_point,
             lanes: plan.lanes,
+            held: if shader.can_hold() { plan.held } else { 0 },
             min_subgroup_size: self.caps.min_subgroup_size,
             switches,
             checked: self.tuning.checked,

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::caps::Caps;
 use super::context::Context;
 use super::elements;
 use super::params::{HAS_CLASS_WEIGHTS, HAS_POS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
@@ -16,6 +17,7 @@ use super::shader::{Elements, Family, Shader};
 use super::switch::Switch;
 use super::tensors::{Inputs, Outputs, Tensors};
 use super::vector::{Cuts, Folding};
+use super::window::Tensor;
 use crate::definition::{Definition, TargetKind, Unit};
 use crate::summary::{Details, Gradient, Request};
 use crate::{Error, Layout, Result, Shape};
@@ -108,7 +110,7 @@ impl Kernel {
     /// How a layout would be computed.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] when a group of rows or a sample exceeds a binding.
+    /// [`Error::TooLarge`] when a slice of a row or a sample exceeds a binding.
     pub fn plan(&self, layout: impl Into<Layout>) -> Result<Plan> {
         let is_dense = self.request.targets(&self.definition) == TargetKind::Dense;
         let is_wide = is_dense || self.definition.unit == Unit::Element || self.request.gradient == Gradient::Widened;
@@ -132,7 +134,7 @@ impl Kernel {
     /// # Errors
     /// [`Error::BindingTooSmall`], [`Error::MissingUsage`], [`Error::MisalignedOffset`] or [`Error::SharedBuffer`] for a binding
     /// that does not fit, [`Error::RequestMismatch`] for an output too many or too few, [`Error::UnusedWeights`] for weights that
-    /// the loss does not take, [`Error::TooLarge`] for a row or a sample that exceeds a binding, and [`Error::Device`] if the
+    /// the loss does not take, [`Error::TooLarge`] for a sample or the class weights that exceed a binding, and [`Error::Device`] if the
     /// device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
@@ -145,6 +147,9 @@ impl Kernel {
         let context = &self.context;
         let plan = self.plan(layout)?;
         let tensors = Tensors::check(&layout, &self.definition, self.request, inputs, outputs, context.alignment())?;
+        for weights in tensors.class_weights.iter().chain(&tensors.pos_weights) {
+            check_uncut(weights, &context.caps)?;
+        }
         let regions = RegionScratch::shared(&self.region_scratch, context, &layout, &plan, self.definition.unit)?;
         // Where an unreduced loss is not one a row, the row losses are nobody's but ours.
         let row_losses = tensors.losses.as_ref().filter(|_| self.definition.unit == Unit::Row);
@@ -261,6 +266,20 @@ impl Kernel {
         .with_definition(&self.definition, self.request.targets(&self.definition), layout)
         .with_ignore_index(&self.ignore_index)
     }
+}
+
+/// Fails where a vector that every dispatch binds as a whole exceeds a binding.
+fn check_uncut(tensor: &Tensor<'_>, caps: &Caps) -> Result<()> {
+    if tensor.bytes <= caps.max_binding {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        what: "the weights of all classes in bytes",
+        size: tensor.bytes,
+        limit: caps.max_binding,
+        limited_by: "max_storage_buffer_binding_size",
+        remedy: "request the adapter's own limits or use the CPU engine",
+    })
 }
 
 /// Fails where a loss does not have what is requested: better here than as a wrong number.

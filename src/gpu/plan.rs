@@ -1,7 +1,7 @@
 //! Which variant runs for a layout on a device, and how the batch is cut: a pure function, without a device.
 
 use super::caps::Caps;
-use super::shader::{Reduce, RowSchedule};
+use super::shader::{MOST_HELD, Reduce, RowSchedule};
 use super::slicing::Slicing;
 use super::window::{self, Window};
 use crate::{Error, Layout, Result};
@@ -15,6 +15,8 @@ pub struct Tuning {
     pub reduce: Option<Reduce>,
     /// Who owns a row where the class axis is last.
     pub team: Option<Team>,
+    /// Whether the lanes of a workgroup hold their row in registers.
+    pub held: Option<bool>,
     /// Classes of a slice, a multiple of 4, where the team is one a slice.
     pub slice: Option<u32>,
     /// float16 logits native (`true`) or two to a word.
@@ -33,6 +35,7 @@ impl Tuning {
         lanes: None,
         reduce: None,
         team: None,
+        held: None,
         slice: None,
         native_f16: None,
         max_binding: None,
@@ -82,6 +85,8 @@ pub struct Plan {
     /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary. Of a loss of regions, the samples that
     /// blocks do not reach beyond.
     pub group_rows: u32,
+    /// Chunks of a row that a lane holds in registers, so that the gradient needs no second reading; 0 if none.
+    pub held: u32,
     /// How rows are sliced, if they are.
     pub slicing: Option<Slicing>,
     /// Every row (or every class of a sample) starts and ends on a chunk boundary.
@@ -141,6 +146,10 @@ const LANES: [(u32, u32); 4] = [(256, 32), (1024, 64), (4096, 128), (u32::MAX, 2
 /// row again in another dispatch, and a few rows, cut into slices, keep all of a device busy.
 const UNCUT: u32 = 32_768;
 
+/// The same on a software adapter, which has few cores to keep busy: cut, rows of this length take a few percent longer, and single
+/// rows of four times the length hardly more than half.
+const SOFTWARE_UNCUT: u32 = 262_144;
+
 /// A slice is two blocks of four chunks a lane.
 const LANES_OF_SLICES: u32 = 256;
 
@@ -167,7 +176,7 @@ const SOFTWARE_LANES: u32 = 8;
 /// Plans a batch.
 ///
 /// # Errors
-/// [`Error::TooLarge`] when a group of rows or a sample exceeds a binding; [`Error::Unsupported`] for a forced variant that the
+/// [`Error::TooLarge`] when a slice of a row or a sample exceeds a binding; [`Error::Unsupported`] for a forced variant that the
 /// device cannot run; [`Error::InvalidOption`] for a layout without classes.
 pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
     let layout = layout.into();
@@ -185,6 +194,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             lanes: lanes(LANES_OF_ROWS, 0, caps, tuning)?,
             reduce,
             group_rows: 1,
+            held: 0,
             slicing: None,
             aligned: layout.inner().is_multiple_of(CHUNK),
             windows: cut(layout.outer(), &[1])?,
@@ -217,6 +227,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             lanes,
             reduce,
             group_rows,
+            held: 0,
             slicing: Some(slicing),
             aligned,
             windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
@@ -224,18 +235,20 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
         });
     }
     let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
-    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
+    let planned = lanes_of_row(layout.classes(), reduce, caps);
     let (schedule, lanes) = match team {
         Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
         _ => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
     };
     let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
     check_lanes(group_logits, sharing, caps)?;
+    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, lanes, caps, tuning)? };
     Ok(Plan {
         schedule,
         lanes,
         reduce,
         group_rows,
+        held,
         slicing: None,
         aligned,
         windows,
@@ -269,6 +282,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
         lanes: lanes(LANES_OF_BLOCKS, 0, caps, tuning)?,
         reduce: reduce(caps, tuning)?,
         group_rows: 1,
+        held: 0,
         slicing: None,
         aligned: tail_blocks == 0,
         windows: cut(whole)?,
@@ -298,6 +312,7 @@ pub(crate) fn plan_regions(
         lanes,
         reduce: reduce(caps, tuning)?,
         group_rows: section,
+        held: 0,
         slicing: None,
         aligned: layout.inner().is_multiple_of(CHUNK),
         // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.
@@ -316,13 +331,28 @@ fn team(layout: &Layout, group_logits: u64, caps: &Caps, tuning: Tuning) -> Team
         return Team::Workgroup;
     }
     if caps.software {
-        return if group_logits <= SOFTWARE_LOGITS / 2 { Team::Lane } else { Team::Slices };
+        return match group_logits {
+            logits if logits <= SOFTWARE_LOGITS / 2 => Team::Lane,
+            _ if layout.classes() <= SOFTWARE_UNCUT => Team::Workgroup,
+            _ => Team::Slices,
+        };
     }
     match layout.classes() {
         0..=32 => Team::Lane,
         ..=UNCUT => Team::Workgroup,
         _ => Team::Slices,
     }
+}
+
+/// Lanes of a workgroup that owns a row of so many classes, on a GPU.
+fn lanes_of_row(classes: u32, reduce: Reduce, caps: &Caps) -> u32 {
+    let subgroup = caps.min_subgroup_size;
+    // One subgroup that holds the row needs neither barriers nor workgroup memory. Of narrower ones too few lanes would be
+    // resident.
+    if reduce == Reduce::Subgroup && subgroup >= 32 && classes <= CHUNK * MOST_HELD * subgroup {
+        return subgroup;
+    }
+    LANES.iter().find(|(longest, _)| classes <= *longest).map_or(256, |(_, lanes)| *lanes)
 }
 
 /// Lanes of a workgroup, which shares `logits` logits.
@@ -341,6 +371,20 @@ fn lanes(planned: u32, logits: u64, caps: &Caps, tuning: Tuning) -> Result<u32> 
         });
     }
     Ok(lanes)
+}
+
+/// Chunks that each of `lanes` lanes holds of a row: all that it has, if they are few enough. On a software adapter registers are
+/// memory, and there is no latency to hide.
+fn held(layout: &Layout, lanes: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {
+    let needed = (layout.classes() / CHUNK).div_ceil(lanes).max(1).next_power_of_two();
+    let fits = needed <= MOST_HELD;
+    if tuning.held == Some(true) && !fits {
+        return Err(Error::Unsupported {
+            variant: format!("{lanes} lanes that hold {} classes", layout.classes()),
+            needs: format!("at most {MOST_HELD} chunks a lane"),
+        });
+    }
+    Ok(if fits && tuning.held.unwrap_or(!caps.software) { needed } else { 0 })
 }
 
 /// Fails where `lanes` lanes share more logits than a software adapter can read.

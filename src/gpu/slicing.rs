@@ -178,3 +178,66 @@ fn too_large<T>(what: &'static str, size: u64, limit: u64, limited_by: &'static 
     let remedy = "request the adapter's own limits, evaluate the batch in parts or use the CPU engine";
     Err(Error::TooLarge { what, size, limit, limited_by, remedy })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+    use crate::gpu::{Elements, Place, RowSchedule, Shader, Storage};
+
+    const PLAIN: Elements = Elements { storage: Storage::F32, place: Place::Separate, words: false };
+
+    /// The scratch has room for what the shaders of every loss keep of a row and of a slice.
+    #[test]
+    fn strides_are_bounded() {
+        let mut found = 0;
+        for shader in Shader::all() {
+            if !matches!(shader, Shader::Rows { schedule: RowSchedule::Slices, elements, .. } if elements == PLAIN) {
+                continue;
+            }
+            let module = naga::front::wgsl::parse_str(&shader.source()).expect("WGSL that parses");
+            for (name, most) in [("kept", KEPT_BYTES), ("partials", PARTIAL_BYTES)] {
+                let (_, variable) = module
+                    .global_variables
+                    .iter()
+                    .find(|(_, variable)| variable.name.as_deref() == Some(name))
+                    .expect("a buffer of slices");
+                let naga::TypeInner::Array { stride, .. } = module.types[variable.ty].inner else {
+                    panic!("{name} is no array")
+                };
+                assert!(u64::from(stride) <= most, "{name} of {}: {stride} bytes", shader.label());
+                found += 1;
+            }
+        }
+        assert_eq!(found, 16, "eight fragments, two buffers each");
+    }
+
+    /// Parts take every slice once, stay within a binding, and have each row's chunks with their neighbours' shares of them.
+    #[test]
+    fn parts_cover_a_window() {
+        let contiguous = |rows, classes| Layout::from(Shape::new(rows, classes));
+        let strided = Layout::strided(Shape::new(2, 402), 405).expect("a small layout");
+        for (layout, group_rows) in
+            [(contiguous(1, 512), 1), (contiguous(4, 403), 4), (strided, 4), (contiguous(3, 65), 4)]
+        {
+            for room in [300, 512, 1000] {
+                let slicing = Slicing::new(&layout, group_rows, 4, room, Some(64)).expect("slices that fit");
+                let window = Window { first: 0, count: layout.outer() };
+                let parts = slicing.parts(&layout, window);
+                let mut next = 0;
+                for part in &parts {
+                    assert_eq!(part.first_slice, next, "{layout:?}, {room} bytes");
+                    next += part.count;
+                    let within = part.within.expect("less than the window");
+                    assert!(16 * u64::from(within.chunks) <= room, "{layout:?}, {room} bytes: {part:?}");
+                    let row = part.first_slice / slicing.count;
+                    let (begin, end) = (row * layout.outer_stride(), row * layout.outer_stride() + layout.classes());
+                    let (first, behind) = (within.first_chunk, within.first_chunk + within.chunks);
+                    assert_eq!(4 * first <= begin, part.first_slice % slicing.count == 0, "{layout:?}: {part:?}");
+                    assert_eq!(4 * behind >= end, next % slicing.count == 0, "{layout:?}: {part:?}");
+                }
+                assert_eq!(next, layout.outer() * slicing.count);
+            }
+        }
+    }
+}

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 pub use elements::{Elements, Place, Storage};
 pub(crate) use losses::Family;
 pub use losses::LossFragment;
+pub(crate) use schedule::MOST_HELD;
 pub use schedule::{Reduce, RowSchedule};
 
 use super::switch::Switch;
@@ -132,6 +133,11 @@ impl Shader {
             }
             _ => false,
         }
+    }
+
+    /// Whether its lanes can hold a row: `schedule/held.wgsl`.
+    pub(crate) fn can_hold(self) -> bool {
+        matches!(self, Self::Rows { schedule: RowSchedule::Workgroup(_), .. })
     }
 
     /// Its entry points.
@@ -260,8 +266,12 @@ impl Shader {
                 const CHUNKS: Fragment = fragment!("schedule/row_chunks.wgsl");
                 const ROWS: Fragment = fragment!("schedule/rows.wgsl");
                 parts.extend(match schedule {
-                    RowSchedule::Workgroup(_) => vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, ROWS],
-                    RowSchedule::Lane => vec![fragment!("schedule/team_lane.wgsl"), CHUNKS, ROWS],
+                    RowSchedule::Workgroup(_) => {
+                        vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, fragment!("schedule/held.wgsl"), ROWS]
+                    }
+                    RowSchedule::Lane => {
+                        vec![fragment!("schedule/team_lane.wgsl"), CHUNKS, fragment!("schedule/reread.wgsl"), ROWS]
+                    }
                     RowSchedule::Slices => vec![CHUNKS, fragment!("schedule/slices.wgsl")],
                     RowSchedule::Planes => vec![QUADS, fragment!("schedule/planes.wgsl")],
                     RowSchedule::Blocks { .. } => vec![fragment!("schedule/elements.wgsl")],

@@ -2,6 +2,9 @@
 
 use super::fragment::{Fragment, fragment};
 
+/// Most chunks of a row that a lane can hold: `schedule/held.wgsl` spells them out.
+pub(crate) const MOST_HELD: u32 = 8;
+
 /// How the lanes of a workgroup combine their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduce {
