@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::caps::Caps;
 use super::pipeline::{Pipeline, Pipelines, Variant};
-use super::plan::{Plan, Tuning};
+use super::plan::Plan;
 use super::shader::Shader;
 use super::switch::Switches;
+use super::tuning::Tuning;
 use crate::{Error, Result};
 
 pub(crate) struct Context {

@@ -5,10 +5,10 @@ use half::{bf16, f16};
 
 use super::device::{Gpu, checked_summary};
 use super::kernel::Kernel;
-use super::plan::Tuning;
 use super::program::GpuLoss;
 use super::scratch::{check_buffer, whole};
 use super::tensors::{Inputs, Outputs};
+use super::tuning::Tuning;
 use crate::batch::Targets;
 use crate::definition::{Definition, TargetKind};
 use crate::summary::{Details, Gradient};

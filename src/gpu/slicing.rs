@@ -234,7 +234,7 @@ mod tests {
                     let (begin, end) = (row * layout.outer_stride(), row * layout.outer_stride() + layout.classes());
                     let (first, behind) = (within.first_chunk, within.first_chunk + within.chunks);
                     assert_eq!(4 * first <= begin, part.first_slice % slicing.count == 0, "{layout:?}: {part:?}");
-                    assert_eq!(4 * behind >= end, next % slicing.count == 0, "{layout:?}: {part:?}");
+                    assert!(4 * behind >= end || next % slicing.count != 0, "{layout:?}: {part:?}");
                 }
                 assert_eq!(next, layout.outer() * slicing.count);
             }
