@@ -273,7 +273,7 @@ fn team(layout: &Layout, group_logits: u64, caps: &Caps, tuning: Tuning) -> Team
     }
     match layout.classes() {
         0..=32 => Team::Lane,
-        ..=UNCUT => Team::Workgroup,
+        33..=UNCUT => Team::Workgroup,
         _ => Team::Slices,
     }
 }
