@@ -19,12 +19,16 @@ struct Params {
     flags: u32,
     ignore_count: u32,
     partial_base: u32,     // first block partial that this window writes, or its first group of regions
-    count: u32,            // elements of a vector pass
+    count: u32,            // elements of a vector pass; slices of a dispatch
     first_element: u32,    // its first element in the bound vector
     minus_infinity: f32,   // WGSL has no literal for these two; they travel at run time,
     nan: f32,              // where no compiler can assume them away
     denominator: f32,      // what the sum is divided by, where the targets need not be asked
     softcap: f32,
+    slice_chunks: u32,     // of a slice of a row
+    first_slice: u32,      // of those that a dispatch over slices takes, counted over the rows of the window; `count` of them
+    first_chunk: u32,      // of the window that the bound logits have
+    some_class: u32,       // one that the bound dense tensors have of every row
     options: array<vec4<f32>, 2>,       // the loss fragment's own
     ignore_index: array<vec4<i32>, 4>,
 }

@@ -23,7 +23,7 @@ struct Row {
 }
 
 fn row_begin(index: u32, first_element: u32) -> Row {
-    return Row(dense_begin(index), Softmax(LOWEST, 0.0, 0.0, false));
+    return Row(dense_begin(index), Softmax(LOWEST, 0.0, 0.0, 0u));
 }
 fn excluded_class(row: Row) -> u32 { return NO_CLASS; }
 
@@ -69,7 +69,13 @@ fn partial_combine(a: Partial, b: Partial) -> Partial {
     return Partial(max_sum_combine(a.all, b.all), a.terms + b.terms, a.mass + b.mass);
 }
 
-fn row_continue(p: Partial, row: Row, lane: Lane) -> Row { return Row(row.dense, softmax_of(p.all, lane)); }
+// Over all lanes: each sum of terms is then in the first of its four.
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial {
+    let sums = reduce_sum(vec4(dot(mine.terms, vec4(1.0)), dot(mine.mass, vec4(1.0)), 0.0, 0.0), lane);
+    return Partial(max_sum_reduce(mine.all, lane), vec4(sums.x, 0.0, 0.0, 0.0), vec4(sums.y, 0.0, 0.0, 0.0));
+}
+
+fn row_continue(all: Partial, row: Row) -> Row { return Row(row.dense, softmax_of(all.all)); }
 
 struct Record {
     kind: u32,
@@ -81,22 +87,22 @@ struct Record {
     spread: f32,  // the z-loss of an element
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
     let s = row.softmax;
-    let sums = reduce_sum(vec4(dot(mine.terms, vec4(1.0)), dot(mine.mass, vec4(1.0)), 0.0, 0.0), lane);
+    let mass = dot(all.mass, vec4(1.0));
     let lse = lse_of(s);
     let penalty = weighted(z_loss(), lse * lse);
-    let loss = select(params.nan, weighted(row.dense.weight, sums.x + (sums.y - 1.0) + penalty), s.finite);
+    let loss = select(params.nan, weighted(row.dense.weight, dot(all.terms, vec4(1.0)) + (mass - 1.0) + penalty), is_finite(s));
     if lane.index == 0u {
         write_loss(row.dense.index, loss);
-        if !s.finite { count_non_finite(row.dense.index); }
+        if !is_finite(s) { count_non_finite(row.dense.index); }
     }
     return Record(
-        select(NOT_A_NUMBER, GRADIENT, s.finite),
+        select(NOT_A_NUMBER, GRADIENT, is_finite(s)),
         row.dense,
         s,
         row.dense.weight * inverse_temperature() * gradient_scale(),
-        sums.y,
+        mass,
         weighted(2.0 * z_loss(), lse),
         penalty / f32(params.classes),
     );

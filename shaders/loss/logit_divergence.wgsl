@@ -24,7 +24,7 @@ struct Row {
 }
 
 fn row_begin(index: u32, first_element: u32) -> Row {
-    let none = Softmax(LOWEST, 0.0, 0.0, false);
+    let none = Softmax(LOWEST, 0.0, 0.0, 0u);
     return Row(dense_begin(index), none, none);
 }
 fn excluded_class(row: Row) -> u32 { return NO_CLASS; }
@@ -112,8 +112,19 @@ fn partial_combine(a: Partial, b: Partial) -> Partial {
     );
 }
 
-fn row_continue(p: Partial, row: Row, lane: Lane) -> Row {
-    return Row(row.dense, softmax_of(p.own, lane), softmax_of(p.teacher, lane));
+// Over all lanes: each sum of terms is then in the first of its four.
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial {
+    let sums = reduce_sum(vec4(dot(mine.terms, vec4(1.0)), dot(mine.drift, vec4(1.0)), 0.0, 0.0), lane);
+    return Partial(
+        max_sum_reduce(mine.own, lane),
+        max_sum_reduce(mine.teacher, lane),
+        vec4(sums.x, 0.0, 0.0, 0.0),
+        vec4(sums.y, 0.0, 0.0, 0.0),
+    );
+}
+
+fn row_continue(all: Partial, row: Row) -> Row {
+    return Row(row.dense, softmax_of(all.own), softmax_of(all.teacher));
 }
 
 struct Record {
@@ -126,11 +137,11 @@ struct Record {
     drawn: f32,  // what the z-loss multiplies q_c by
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
-    let finite = row.own.finite && row.teacher.finite;
-    let sums = reduce_sum(vec4(dot(mine.terms, vec4(1.0)), dot(mine.drift, vec4(1.0)), 0.0, 0.0), lane);
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
+    let finite = is_finite(row.own) && is_finite(row.teacher);
+    let terms = dot(all.terms, vec4(1.0));
     let lse = lse_of(row.own);
-    let loss = select(params.nan, weighted(row.dense.weight, sums.x + weighted(z_loss(), lse * lse)), finite);
+    let loss = select(params.nan, weighted(row.dense.weight, terms + weighted(z_loss(), lse * lse)), finite);
     if lane.index == 0u {
         write_loss(row.dense.index, loss);
         if !finite { count_non_finite(row.dense.index); }
@@ -141,7 +152,7 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
         row.own,
         row.teacher,
         row.dense.weight * inverse_temperature() * gradient_scale(),
-        sums.y,
+        dot(all.drift, vec4(1.0)),
         weighted(2.0 * z_loss(), lse),
     );
 }

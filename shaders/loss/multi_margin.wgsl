@@ -64,6 +64,23 @@ fn partial_combine(a: Partial, b: Partial) -> Partial {
     );
 }
 
+// Over all lanes: each sum is then in the first of its four.
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial {
+    let sums = reduce_sum(vec4(dot(mine.violation, vec4(1.0)), dot(mine.slope, vec4(1.0)), 0.0, 0.0), lane);
+    let has_nan = select(0.0, 1.0, any(mine.magnitude > vec4(INFINITE)));
+    let highest = reduce_max(vec4(mine.largest, has_nan, 0.0, 0.0), lane);
+    var all = partial_identity();
+    all.violation.x = sums.x;
+    all.slope.x = sums.y;
+    all.largest = highest.x;
+    all.magnitude = magnitude_of(highest.y > 0.0);
+    if DETAILS {
+        all.rest = max_sum_reduce(mine.rest, lane);
+        all.order = order_reduce(mine.order, lane);
+    }
+    return all;
+}
+
 struct Record {
     kind: u32,
     target_logit: f32,
@@ -72,17 +89,15 @@ struct Record {
     class_id: u32,
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
     let t = row.label;
     let has_class = t.class_id != NO_CLASS;
-    let sums = reduce_sum(vec4(dot(mine.violation, vec4(1.0)), dot(mine.slope, vec4(1.0)), 0.0, 0.0), lane);
-    let has_nan = select(0.0, 1.0, any(mine.magnitude > vec4(INFINITE)) || is_nan(row.logit));
-    let highest = reduce_max(vec4(mine.largest, has_nan, 0.0, 0.0), lane);
-    let non_finite = has_class && (highest.y > 0.0 || is_infinite(max(highest.x, row.logit)));
+    let has_nan = any(all.magnitude > vec4(INFINITE)) || is_nan(row.logit);
+    let non_finite = has_class && (has_nan || is_infinite(max(all.largest, row.logit)));
     let weight = t.class_weight * t.row_weight / f32(params.classes);
 
     var kind = GRADIENT;
-    var loss = weighted(weight, sums.x);
+    var loss = weighted(weight, dot(all.violation, vec4(1.0)));
     if t.bad || non_finite {
         kind = NOT_A_NUMBER;
         loss = params.nan;
@@ -90,23 +105,16 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     // A denominator of 0 makes the gradient of every row 0.
     if t.ignored || gradient_scale() == 0.0 { kind = ZERO; }
     if t.ignored { loss = 0.0; }
-    if DETAILS { write_softmax(mine, row, lane); }
     if lane.index == 0u {
         write_loss(row.index, loss);
+        if DETAILS {
+            let rest = rest_of(row, all.rest, dot(all.rest.sum, vec4(1.0)));
+            write_details(row.index, details_of(row, rest, order_of(all.order)));
+        }
         if non_finite { count_non_finite(row.index); }
     }
     let unit = weight * gradient_scale();
-    return Record(kind, row.logit, unit, -weighted(unit, sums.y), t.class_id);
-}
-
-fn write_softmax(mine: Partial, row: Row, lane: Lane) {
-    let order = order_reduce(mine.order, lane);
-    let has_nan = select(0.0, 1.0, max_sum_has_nan(mine.rest));
-    let highest = reduce_max(vec4(mine.rest.maximum, has_nan, 0.0, 0.0), lane);
-    let sums = reduce_sum(max_sum_raise(mine.rest, highest.x).sum, lane);
-    if lane.index == 0u {
-        write_details(row.index, details_of(row, rest_of(row, highest.x, highest.y > 0.0, dot(sums, vec4(1.0))), order));
-    }
+    return Record(kind, row.logit, unit, -weighted(unit, dot(all.slope, vec4(1.0))), t.class_id);
 }
 
 fn is_constant(r: Record) -> bool { return r.kind != GRADIENT; }

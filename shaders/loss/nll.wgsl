@@ -18,13 +18,18 @@ fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Parti
 }
 fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(order_combine(a.order, b.order)); }
 
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial {
+    if DETAILS { return Partial(order_reduce(mine.order, lane)); }
+    return mine;
+}
+
 struct Record {
     kind: u32,
     at_target: f32,
     class_id: u32,
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
     let t = row.label;
     let has_class = t.class_id != NO_CLASS;
     let non_finite = has_class && (is_nan(row.logit) || (is_infinite(row.logit) && row.logit > 0.0));
@@ -38,11 +43,10 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
     }
     // A denominator of 0 makes the gradient of every row 0.
     if gradient_scale() == 0.0 { kind = ZERO; }
-    var order = vec2(NO_CLASS, NO_CLASS);
-    if DETAILS { order = order_reduce(mine.order, lane); }
     if lane.index == 0u {
         write_loss(row.index, loss);
         if DETAILS {
+            let order = order_of(all.order);
             let argmax = select(order.x, t.class_id, has_class && order.y == 0u);
             let log_prob = select(select(0.0, row.logit, has_class), params.nan, kind == NOT_A_NUMBER);
             write_details(row.index, Details(0.0, log_prob, argmax, select(NO_CLASS, order.y, has_class && !non_finite)));

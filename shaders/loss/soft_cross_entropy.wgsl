@@ -50,6 +50,14 @@ fn partial_combine(a: Partial, b: Partial) -> Partial {
     return Partial(max_sum_combine(a.all, b.all), ra.deficit + rb.deficit, ra.mass + rb.mass);
 }
 
+// Over all lanes: each sum of targets is then in the first of its four.
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial {
+    let all = max_sum_reduce(mine.all, lane);
+    let based = partial_raise(mine, all.maximum);
+    let sums = reduce_sum(vec4(dot(based.deficit, vec4(1.0)), dot(based.mass, vec4(1.0)), 0.0, 0.0), lane);
+    return Partial(all, vec4(sums.x, 0.0, 0.0, 0.0), vec4(sums.y, 0.0, 0.0, 0.0));
+}
+
 struct Record {
     kind: u32,
     dense: Dense,
@@ -60,20 +68,20 @@ struct Record {
     scale: f32,
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
-    let s = softmax_of(mine.all, lane);
-    let based = partial_raise(mine, s.maximum);
-    let sums = reduce_sum(vec4(dot(based.deficit, vec4(1.0)), dot(based.mass, vec4(1.0)), 0.0, 0.0), lane);
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
+    let s = softmax_of(all.all);
+    let deficit = dot(all.deficit, vec4(1.0));
+    let mass = dot(all.mass, vec4(1.0));
     let lse = lse_of(s);
-    var loss = sums.x * inverse_temperature() + weighted(sums.y, s.log_sum) + weighted(z_loss(), lse * lse);
-    loss = select(params.nan, weighted(row.dense.weight, loss), s.finite);
+    var loss = deficit * inverse_temperature() + weighted(mass, s.log_sum) + weighted(z_loss(), lse * lse);
+    loss = select(params.nan, weighted(row.dense.weight, loss), is_finite(s));
     if lane.index == 0u {
         write_loss(row.dense.index, loss);
-        if !s.finite { count_non_finite(row.dense.index); }
+        if !is_finite(s) { count_non_finite(row.dense.index); }
     }
     let scale = row.dense.weight * inverse_temperature() * gradient_scale();
-    let kind = select(NOT_A_NUMBER, GRADIENT, s.finite);
-    return Record(kind, row.dense, s.maximum, 1.0 / s.sum, sums.y, weighted(2.0 * z_loss(), lse), scale);
+    let kind = select(NOT_A_NUMBER, GRADIENT, is_finite(s));
+    return Record(kind, row.dense, s.maximum, 1.0 / s.sum, mass, weighted(2.0 * z_loss(), lse), scale);
 }
 
 fn is_constant(r: Record) -> bool { return r.kind != GRADIENT; }

@@ -27,13 +27,15 @@ fn partial_raise(a: Partial, candidate: f32) -> Partial { return Partial(max_sum
 fn partial_add(a: Partial, x: vec4<f32>, class_id: vec4<u32>, row: Row) -> Partial { return Partial(max_sum_add(a.all, x)); }
 fn partial_combine(a: Partial, b: Partial) -> Partial { return Partial(max_sum_combine(a.all, b.all)); }
 
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial { return Partial(max_sum_reduce(mine.all, lane)); }
+
 struct Record {
     softmax: Softmax,
 }
 
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record { return Record(softmax_of(mine.all, lane)); }
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record { return Record(softmax_of(all.all)); }
 
-fn is_constant(r: Record) -> bool { return !r.softmax.finite; }
+fn is_constant(r: Record) -> bool { return !is_finite(r.softmax); }
 fn constant(r: Record) -> f32 { return params.nan; }
 
 fn row_map(x: vec4<f32>, class_id: vec4<u32>, r: Record) -> vec4<f32> {

@@ -7,20 +7,21 @@
 
 struct Dense {
     index: u32,
-    first: u32,   // element of class 0 in the dense tensors
+    first: u32,   // element of class 0, from the start of the window
     weight: f32,  // of the row
 }
 
 fn dense_begin(index: u32) -> Dense {
-    let first = params.dense_base + index / params.inner * (params.classes * params.inner) + index % params.inner;
+    let first = index / params.inner * (params.classes * params.inner) + index % params.inner;
     var weight = 1.0;
     if (params.flags & HAS_ROW_WEIGHTS) != 0u { weight = row_weights[params.rows_base + index]; }
     return Dense(index, first, weight);
 }
 
-// Elements of four classes; of a masked position that of class 0, which exists.
+// Elements of four classes; of a masked position that of a class that is bound.
 fn dense_elements(d: Dense, class_id: vec4<u32>) -> vec4<u32> {
-    return d.first + select(vec4(0u), class_id, class_id < vec4(params.classes)) * params.inner;
+    let c = select(vec4(params.some_class), class_id, class_id < vec4(params.classes));
+    return params.dense_base + d.first + c * params.inner;
 }
 
 fn dense_at(d: Dense, class_id: vec4<u32>) -> vec4<f32> {

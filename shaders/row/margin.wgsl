@@ -65,17 +65,8 @@ fn partial_combine(a: Partial, b: Partial) -> Partial {
     );
 }
 
-// What the gradient needs of a finished row.
-struct Record {
-    kind: u32,          // GRADIENT, or a constant for the whole row
-    maximum: f32,
-    softmax: f32,       // gradient at c != t is softmax * 2^(scale (x_c - maximum)) - smoothing_share * w_c
-    smoothing_share: f32,
-    at_target: f32,
-    class_id: u32,
-}
-
-fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
+// Over all lanes: each sum is then in the first of its four.
+fn partial_reduce(mine: Partial, lane: Lane) -> Partial {
     let has_nan = select(0.0, 1.0, max_sum_has_nan(mine.rest));
     let highest = reduce_max(vec4(mine.rest.maximum, has_nan, 0.0, 0.0), lane);
     let based = partial_raise(mine, highest.x);
@@ -88,18 +79,33 @@ fn row_finish(mine: Partial, row: Row, lane: Lane) -> Record {
         ),
         lane,
     );
-    var order = vec2(NO_CLASS, NO_CLASS);
-    if DETAILS { order = order_reduce(mine.order, lane); }
-    return conclude(row, highest.x, highest.y > 0.0, sums.x, sums.y, sums.z, order, lane.index == 0u);
+    var all = partial_identity();
+    all.rest = MaxSum(highest.x, vec4(sums.x, 0.0, 0.0, 0.0), magnitude_of(highest.y > 0.0));
+    all.deficit.x = sums.y;
+    all.weight.x = sums.z;
+    if DETAILS { all.order = order_reduce(mine.order, lane); }
+    return all;
+}
+
+// What the gradient needs of a finished row.
+struct Record {
+    kind: u32,          // GRADIENT, or a constant for the whole row
+    maximum: f32,
+    softmax: f32,       // gradient at c != t is softmax * 2^(scale (x_c - maximum)) - smoothing_share * w_c
+    smoothing_share: f32,
+    at_target: f32,
+    class_id: u32,
 }
 
 // Every lane computes the same; one of them writes it down.
-fn conclude(
-    row: Row, maximum: f32, has_nan: bool, sum: f32, deficit: f32, weight_rest: f32, order: vec2<u32>, writes: bool,
-) -> Record {
+fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
+    let maximum = all.rest.maximum;
+    let sum = dot(all.rest.sum, vec4(1.0));
+    let deficit = dot(all.deficit, vec4(1.0));
+    let weight_rest = dot(all.weight, vec4(1.0));
     let t = row.label;
     let has_class = t.class_id != NO_CLASS;
-    let rest = rest_of(row, maximum, has_nan, sum);
+    let rest = rest_of(row, all.rest, sum);
     let own_loss = margin_loss(rest.margin);
     let miss = rest.margin.sigmoid;
     let hit = rest.margin.sigmoid_of_negative;
@@ -139,9 +145,9 @@ fn conclude(
     }
     // A denominator of 0 makes the gradient of every row 0.
     if t.ignored || gradient_scale() == 0.0 { kind = ZERO; }
-    if writes {
+    if lane.index == 0u {
         write_loss(row.index, loss);
-        if DETAILS { write_details(row.index, details_of(row, rest, order)); }
+        if DETAILS { write_details(row.index, details_of(row, rest, order_of(all.order))); }
         if rest.non_finite && has_class { count_non_finite(row.index); }
     }
     return Record(kind, maximum, softmax, share, at_target, t.class_id);

@@ -2,7 +2,7 @@
 //
 //     (m1, s1) . (m2, s2) = (m, s1 e^(m1-m) + s2 e^(m2-m)),  m = max(m1, m2)
 //
-// Needs: exponent_scale() of the loss. Provides: MaxSum, max_sum_*, LOWEST.
+// Needs: the reduce fragment, exponent_scale() of the loss. Provides: MaxSum, max_sum_*, LOWEST.
 // A logit of -inf contributes 0; a NaN is remembered by its bits, because max drops it.
 
 // The identity of max: finite, so that -inf - maximum stays -inf and never becomes NaN.
@@ -38,4 +38,14 @@ fn max_sum_combine(a: MaxSum, b: MaxSum) -> MaxSum {
     return MaxSum(ra.maximum, ra.sum + rb.sum, max(ra.magnitude, rb.magnitude));
 }
 
+// Over all lanes. Not a number is all that is kept of the magnitudes.
+fn max_sum_reduce(mine: MaxSum, lane: Lane) -> MaxSum {
+    let has_nan = select(0.0, 1.0, max_sum_has_nan(mine));
+    let highest = reduce_max(vec4(mine.maximum, has_nan, 0.0, 0.0), lane);
+    let sum = reduce_sum(max_sum_raise(mine, highest.x).sum, lane);
+    return MaxSum(highest.x, sum, magnitude_of(highest.y > 0.0));
+}
+
+// A magnitude that says so.
+fn magnitude_of(has_nan: bool) -> vec4<u32> { return select(vec4(0u), vec4(0xffffffffu), has_nan); }
 fn max_sum_has_nan(a: MaxSum) -> bool { return any(a.magnitude > vec4(INFINITE)); }

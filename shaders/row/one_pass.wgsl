@@ -2,4 +2,4 @@
 // Provides: ROW_PASSES, row_continue.
 
 const ROW_PASSES = 1u;
-fn row_continue(p: Partial, row: Row, lane: Lane) -> Row { return row; }
+fn row_continue(all: Partial, row: Row) -> Row { return row; }

@@ -1,6 +1,6 @@
 // Where the target stands among the classes: its rank, and the class of the largest logit.
 // On equal logits the lower class counts as larger; NaN counts as -inf.
-// Needs: params, the reduce fragment, NO_CLASS. Provides: Order, order_identity, order_add, order_combine, order_reduce.
+// Needs: params, the reduce fragment, NO_CLASS. Provides: Order, order_identity, order_add, order_combine, order_reduce, order_of.
 
 struct Order {
     larger: vec4<u32>,  // how many logits stand before the target's
@@ -28,12 +28,18 @@ fn order_combine(a: Order, b: Order) -> Order {
     return Order(a.larger + b.larger, select(a.best, b.best, b_first), select(a.class_id, b.class_id, b_first));
 }
 
-// (class of the largest logit, number of logits before the target's) over the workgroup.
-fn order_reduce(a: Order, lane: Lane) -> vec2<u32> {
-    let best = reduce_max(a.best, lane);
-    let top = max(max(best.x, best.y), max(best.z, best.w));
-    let class_id = select(vec4(NO_CLASS), a.class_id, a.best == vec4(top));
-    let lowest = reduce_min_u32(class_id, lane);
-    let count = reduce_sum_u32(a.larger, lane);
-    return vec2(min(min(lowest.x, lowest.y), min(lowest.z, lowest.w)), count.x + count.y + count.z + count.w);
+// Over all lanes.
+fn order_reduce(mine: Order, lane: Lane) -> Order {
+    let best = reduce_max(mine.best, lane);
+    let class_id = reduce_min_u32(select(vec4(NO_CLASS), mine.class_id, mine.best == vec4(top_of(best))), lane);
+    let larger = reduce_sum_u32(mine.larger, lane);
+    return Order(larger, vec4(top_of(best)), class_id);
+}
+
+fn top_of(best: vec4<f32>) -> f32 { return max(max(best.x, best.y), max(best.z, best.w)); }
+
+// (class of the largest logit, number of logits before the target's)
+fn order_of(a: Order) -> vec2<u32> {
+    let c = select(vec4(NO_CLASS), a.class_id, a.best == vec4(top_of(a.best)));
+    return vec2(min(min(c.x, c.y), min(c.z, c.w)), a.larger.x + a.larger.y + a.larger.z + a.larger.w);
 }

@@ -1,5 +1,5 @@
 // What the classes other than the target come to, and how they stand to it.
-// Needs: row/labelled, row/details, math, inverse_temperature() of the loss. Provides: Rest, rest_of, details_of.
+// Needs: row/max_sum, row/labelled, row/details, math, inverse_temperature() of the loss. Provides: Rest, rest_of, details_of.
 
 struct Rest {
     empty: bool,        // nothing but -inf
@@ -9,14 +9,15 @@ struct Rest {
     over_maximum: f32,  // log-partition less the largest other logit
 }
 
-// `sum` is that of e^((x_c - maximum) / T) over the other classes.
-fn rest_of(row: Row, maximum: f32, has_nan: bool, sum: f32) -> Rest {
+// `rest` is of the other classes, and `sum` that of e^((x_c - maximum) / T); it is taken once.
+fn rest_of(row: Row, rest: MaxSum, sum: f32) -> Rest {
+    let maximum = rest.maximum;
     let x_t = row.logit;
     let has_class = row.label.class_id != NO_CLASS;
     // Nothing but -inf leaves the sum at 0, or below the smallest normal where exp2(-inf) is not quite 0.
     let empty = sum < 0.5;
     let target_infinite = has_class && is_infinite(x_t);
-    let non_finite = has_nan || is_infinite(maximum)
+    let non_finite = max_sum_has_nan(rest) || is_infinite(maximum)
         || (has_class && (is_nan(x_t) || (target_infinite && (x_t > 0.0 || empty))))
         || (!has_class && empty);
     let log_sum = select(accurate_log(max(sum, 1.0)), 0.0, empty);

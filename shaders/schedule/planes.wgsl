@@ -87,10 +87,10 @@ fn read_rows(q: Quad) -> Records {
     if READS_ROW { p = read_pass(q, rows); }
     if READS_ROW && ROW_PASSES == 2u {
         rows = Rows(
-            row_continue(p.a, rows.a, lane_of(q, 0u)),
-            row_continue(p.b, rows.b, lane_of(q, 1u)),
-            row_continue(p.c, rows.c, lane_of(q, 2u)),
-            row_continue(p.d, rows.d, lane_of(q, 3u)),
+            row_continue(p.a, rows.a),
+            row_continue(p.b, rows.b),
+            row_continue(p.c, rows.c),
+            row_continue(p.d, rows.d),
         );
         p = read_pass(q, rows);
     }

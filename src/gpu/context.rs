@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::caps::Caps;
 use super::pipeline::{Pipeline, Pipelines, Variant};
-use super::plan::{Plan, Tuning};
+use super::plan::Plan;
 use super::shader::Shader;
 use super::switch::Switches;
+use super::tuning::Tuning;
 use crate::{Error, Result};
 
 pub(crate) struct Context {
@@ -58,6 +59,7 @@ impl Context {
             shader,
             entry_point,
             lanes: plan.lanes,
+            held: if shader.can_hold() { plan.held } else { 0 },
             min_subgroup_size: self.caps.min_subgroup_size,
             switches,
             checked: self.tuning.checked,

@@ -2,9 +2,9 @@
 
 use super::device::Gpu;
 use super::kernel::Kernel;
-use super::plan::Tuning;
 use super::program::GpuLoss;
 use super::slot::Slot;
+use super::tuning::Tuning;
 use crate::batch::Targets;
 use crate::{Batch, Error, Evaluation, Request, Result};
 

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::caps::Caps;
 use super::context::Context;
 use super::elements;
 use super::params::{HAS_CLASS_WEIGHTS, HAS_POS_WEIGHTS, HAS_ROW_WEIGHTS, Params};
 use super::pipeline::Pipelines;
-use super::plan::{Footprint, Plan, Tuning, plan, plan_blocks, plan_regions};
+use super::plan::{Footprint, Plan, plan, plan_blocks, plan_regions};
 use super::program::{GpuLoss, Program};
 use super::recorder::{Recorder, Step};
 use super::regions::{self, RegionScratch};
@@ -15,7 +16,9 @@ use super::scratch::{Room, Scratch, whole};
 use super::shader::{Elements, Family, Shader};
 use super::switch::Switch;
 use super::tensors::{Inputs, Outputs, Tensors};
+use super::tuning::Tuning;
 use super::vector::{Cuts, Folding};
+use super::window::Tensor;
 use crate::definition::{Definition, TargetKind, Unit};
 use crate::summary::{Details, Gradient, Request};
 use crate::{Error, Layout, Result, Shape};
@@ -108,7 +111,7 @@ impl Kernel {
     /// How a layout would be computed.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] when a group of rows or a sample exceeds a binding.
+    /// [`Error::TooLarge`] when a slice of a row or a sample exceeds a binding.
     pub fn plan(&self, layout: impl Into<Layout>) -> Result<Plan> {
         let is_dense = self.request.targets(&self.definition) == TargetKind::Dense;
         let is_wide = is_dense || self.definition.unit == Unit::Element || self.request.gradient == Gradient::Widened;
@@ -132,7 +135,7 @@ impl Kernel {
     /// # Errors
     /// [`Error::BindingTooSmall`], [`Error::MissingUsage`], [`Error::MisalignedOffset`] or [`Error::SharedBuffer`] for a binding
     /// that does not fit, [`Error::RequestMismatch`] for an output too many or too few, [`Error::UnusedWeights`] for weights that
-    /// the loss does not take, [`Error::TooLarge`] for a row or a sample that exceeds a binding, and [`Error::Device`] if the
+    /// the loss does not take, [`Error::TooLarge`] for a sample or the class weights that exceed a binding, and [`Error::Device`] if the
     /// device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
@@ -145,6 +148,9 @@ impl Kernel {
         let context = &self.context;
         let plan = self.plan(layout)?;
         let tensors = Tensors::check(&layout, &self.definition, self.request, inputs, outputs, context.alignment())?;
+        for weights in tensors.class_weights.iter().chain(&tensors.pos_weights) {
+            check_uncut(weights, &context.caps)?;
+        }
         let regions = RegionScratch::shared(&self.region_scratch, context, &layout, &plan, self.definition.unit)?;
         // Where an unreduced loss is not one a row, the row losses are nobody's but ours.
         let row_losses = tensors.losses.as_ref().filter(|_| self.definition.unit == Unit::Row);
@@ -155,10 +161,13 @@ impl Kernel {
             None => layout.rows(),
         };
         let (row_cuts, cuts) = (Cuts::new(context, layout.rows())?, Cuts::new(context, summands)?);
+        let (kept, slices) = plan.slice_bytes();
         let room = Room {
             blocks: row_cuts.blocks().max(cuts.blocks()),
             rows: if row_losses.is_none() && !is_elements && !is_regions { layout.rows() } else { 0 },
             partials: if is_elements { summands } else { 0 },
+            kept,
+            slices,
         };
         let scratch = Scratch::shared(&self.scratch, context, room)?;
         // What adds up to the loss.
@@ -258,6 +267,20 @@ impl Kernel {
         .with_definition(&self.definition, self.request.targets(&self.definition), layout)
         .with_ignore_index(&self.ignore_index)
     }
+}
+
+/// Fails where a vector that every dispatch binds as a whole exceeds a binding.
+fn check_uncut(tensor: &Tensor<'_>, caps: &Caps) -> Result<()> {
+    if tensor.bytes <= caps.max_binding {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        what: "the weights of all classes in bytes",
+        size: tensor.bytes,
+        limit: caps.max_binding,
+        limited_by: "max_storage_buffer_binding_size",
+        remedy: "request the adapter's own limits or use the CPU engine",
+    })
 }
 
 /// Fails where a loss does not have what is requested: better here than as a wrong number.

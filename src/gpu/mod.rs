@@ -20,11 +20,14 @@ mod regions;
 mod rows;
 mod scratch;
 mod shader;
+mod slices;
+mod slicing;
 mod slot;
 mod staging;
 mod stream;
 mod switch;
 mod tensors;
+mod tuning;
 mod vector;
 mod window;
 
@@ -33,10 +36,12 @@ pub use device::{AdapterChoice, Gpu, adapters, instance, required_features, requ
 pub use evaluator::Evaluator;
 pub use kernel::Kernel;
 pub use passes::{Gather, Softmax, Sum};
-pub use plan::{Footprint, Plan, Team, Tuning, plan};
+pub use plan::{Footprint, Plan, plan};
 pub use program::GpuLoss;
 pub use shader::{Elements, LossFragment, Place, Reduce, RowSchedule, Shader, Storage};
+pub use slicing::Slicing;
 pub use stream::Stream;
 pub(crate) use switch::{Switch, Switches};
 pub use tensors::{Inputs, Outputs};
+pub use tuning::{Team, Tuning};
 pub use window::Window;

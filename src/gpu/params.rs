@@ -27,6 +27,10 @@ pub(crate) struct Params {
     pub nan: f32,
     pub denominator: f32,
     pub softcap: f32,
+    pub slice_chunks: u32,
+    pub first_slice: u32,
+    pub first_chunk: u32,
+    pub some_class: u32,
     pub options: [f32; 8],
     pub ignore_index: [i32; 16],
 }

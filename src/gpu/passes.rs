@@ -10,13 +10,15 @@ use wgpu::BufferBinding;
 use super::context::Context;
 use super::params::Params;
 use super::pipeline::Pipelines;
-use super::plan::{Footprint, Plan, Tuning, plan};
+use super::plan::{Footprint, Plan, plan};
 use super::program::softmax_options;
 use super::recorder::{Recorder, Step};
 use super::scratch::{Room, Scratch, whole};
 use super::shader::{Elements, LossFragment, Shader, bindings};
+use super::slices::{Entries, Sliced};
 use super::switch::{Switch, Switches};
 use super::tensors::{Extent, check, distinct};
+use super::tuning::Tuning;
 use super::vector::{Cuts, Folding};
 use super::window;
 use crate::{DType, Gradient, Layout, Result, Shape, checks};
@@ -33,6 +35,7 @@ pub struct Softmax {
     context: Context,
     temperature: f32,
     logarithm: bool,
+    scratch: Mutex<Option<Arc<Scratch>>>,
 }
 
 impl Softmax {
@@ -57,7 +60,7 @@ impl Softmax {
         checks::temperature(temperature)?;
         let context = Context::new(Arc::new(Pipelines::new(device)), tuning)?;
         plan(Shape::new(4, 4), Footprint::F32, &context.caps, tuning)?;
-        Ok(Self { context, temperature, logarithm })
+        Ok(Self { context, temperature, logarithm, scratch: Mutex::default() })
     }
 
     /// Records the softmax of `logits` into `output`, which must be another buffer.
@@ -79,6 +82,8 @@ impl Softmax {
         distinct(&[("logits", Some(logits))], &[("output", Some(output))])?;
         let logits = check("logits", logits, extent, alignment)?;
         let output = check("output", output, extent, alignment)?;
+        let (kept, slices) = plan.slice_bytes();
+        let scratch = Scratch::shared(&self.scratch, &self.context, Room { kept, slices, ..Room::default() })?;
         let mut recorder = Recorder::new("logloss softmax");
         let windows = plan.windows.iter().map(|w| (*w, false));
         for (window, tail) in windows.chain(plan.tail.map(|w| (w, true))) {
@@ -86,25 +91,39 @@ impl Softmax {
             let shader = Shader::Rows { fragment: LossFragment::Softmax, elements, schedule: plan.schedule };
             let switches =
                 Switches::default().with(Switch::Logarithm, self.logarithm).with(Switch::Edges, tail || !plan.aligned);
-            let logits = logits.part(window, alignment);
+            let part = logits.part(window, alignment);
             let mut options = [0.0; 8];
             options[..4].copy_from_slice(&softmax_options(self.temperature, 0.0, 0.0));
-            recorder.push(Step {
-                pipeline: self.context.pipeline(&plan, shader, "forward_gradient", switches),
+            let entry_point = if plan.slicing.is_some() { "sum_slices" } else { "forward_gradient" };
+            let step = Step {
+                pipeline: self.context.pipeline(&plan, shader, entry_point, switches),
                 params: Params {
                     rows: window.count,
                     group_rows: plan.group_rows,
-                    logits_base: logits.lead / 4,
-                    gradient_base: logits.lead / 4,
+                    logits_base: part.lead / 4,
+                    gradient_base: part.lead / 4,
                     options,
                     ..Params::default().with_layout(&layout)
                 },
                 bindings: vec![
-                    (bindings::LOGITS, logits.binding),
+                    (bindings::LOGITS, part.binding),
                     (bindings::GRADIENT, output.part(window, alignment).binding),
                 ],
                 workgroups: plan.workgroups(&layout, window),
-            });
+            };
+            if plan.slicing.is_none() {
+                recorder.push(step);
+                continue;
+            }
+            let entries = |binding, tensor| Entries { binding, tensor, bytes: 4, as_logits: true };
+            let entries = vec![entries(bindings::LOGITS, &logits), entries(bindings::GRADIENT, &output)];
+            let (context, plan, layout) = (&self.context, &plan, &layout);
+            Sliced { context, plan, layout, shader, switches, maps: true, entries }.push(
+                &mut recorder,
+                window,
+                &step,
+                &scratch,
+            );
         }
         recorder.record(&self.context, encoder)
     }

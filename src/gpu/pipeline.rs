@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::caps::Caps;
-use super::shader::Shader;
+use super::shader::{MOST_HELD, Shader};
 use super::switch::Switches;
 
 /// An entry point of a shader with its constants fixed.
@@ -14,6 +14,8 @@ pub(crate) struct Variant {
     pub entry_point: &'static str,
     pub lanes: u32,
     pub min_subgroup_size: u32,
+    /// Chunks of a row that a lane holds.
+    pub held: u32,
     pub switches: Switches,
     /// With bounds checks and loop limits.
     pub checked: bool,
@@ -57,8 +59,11 @@ impl Pipelines {
             for &entry_point in shader.entry_points() {
                 for switches in Switches::samples(&shader.switches()) {
                     let min_subgroup_size = caps.min_subgroup_size;
-                    self.get(Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked });
-                    count += 1;
+                    let most = if shader.can_hold() { MOST_HELD } else { 0 };
+                    for held in [0, most].into_iter().take(if most > 0 { 2 } else { 1 }) {
+                        self.get(Variant { shader, entry_point, lanes, min_subgroup_size, held, switches, checked });
+                        count += 1;
+                    }
                 }
             }
         }
@@ -66,7 +71,7 @@ impl Pipelines {
     }
 
     fn compile(&self, variant: Variant) -> Pipeline {
-        let Variant { shader, entry_point, lanes, min_subgroup_size, switches, checked } = variant;
+        let Variant { shader, entry_point, lanes, checked, .. } = variant;
         let label = format!("logloss {} {entry_point} x{lanes}", shader.label());
         let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
         let module = modules.entry((shader, checked)).or_insert_with(|| {
@@ -118,7 +123,7 @@ impl Pipelines {
             module,
             entry_point: Some(entry_point),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants(shader, lanes, min_subgroup_size, switches),
+                constants: &constants(variant),
                 // Every fragment writes workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: false,
             },
@@ -128,10 +133,14 @@ impl Pipelines {
     }
 }
 
-fn constants(shader: Shader, lanes: u32, min_subgroup_size: u32, on: Switches) -> Vec<(&'static str, f64)> {
+fn constants(variant: Variant) -> Vec<(&'static str, f64)> {
+    let Variant { shader, lanes, min_subgroup_size, held, switches: on, .. } = variant;
     let mut list = vec![("WORKGROUP_SIZE", f64::from(lanes))];
     if shader.needs_subgroups() {
         list.push(("MIN_SUBGROUP_SIZE", f64::from(min_subgroup_size)));
+    }
+    if shader.can_hold() {
+        list.push(("HELD", f64::from(held)));
     }
     list.extend(shader.switches().into_iter().map(|switch| (switch.name(), f64::from(u8::from(on.has(switch))))));
     list

@@ -1,68 +1,11 @@
 //! Which variant runs for a layout on a device, and how the batch is cut: a pure function, without a device.
 
 use super::caps::Caps;
-use super::shader::{Reduce, RowSchedule};
+use super::shader::{MOST_HELD, Reduce, RowSchedule};
+use super::slicing::Slicing;
+use super::tuning::{Team, Tuning};
 use super::window::{self, Window};
 use crate::{Error, Layout, Result};
-
-/// Choices that tests and benches may force; absent ones are planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tuning {
-    /// Invocations in a workgroup: a power of two, at least 4.
-    pub lanes: Option<u32>,
-    /// How lanes combine; then a team is a workgroup, if nothing else is forced.
-    pub reduce: Option<Reduce>,
-    /// Who owns a row where the class axis is last.
-    pub team: Option<Team>,
-    /// float16 logits native (`true`) or two to a word.
-    pub native_f16: Option<bool>,
-    /// Largest storage binding in bytes, below the device's own limit: makes windows small.
-    pub max_binding: Option<u64>,
-    /// Largest dispatch dimension, below the device's own limit: makes dispatches two-dimensional.
-    pub max_workgroups: Option<u32>,
-    /// Compile bounds checks and loop limits in.
-    pub checked: bool,
-}
-
-impl Tuning {
-    /// Nothing is forced.
-    pub const PLANNED: Self = Self {
-        lanes: None,
-        reduce: None,
-        team: None,
-        native_f16: None,
-        max_binding: None,
-        max_workgroups: None,
-        checked: false,
-    };
-
-    /// Largest storage binding in bytes.
-    pub(crate) fn max_binding(&self, caps: &Caps) -> u64 {
-        self.max_binding.map_or(caps.max_binding, |forced| forced.min(caps.max_binding))
-    }
-
-    /// Whether float16 logits are read as what they are.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if that is forced and the device cannot.
-    pub(crate) fn native_f16(&self, caps: &Caps) -> Result<bool> {
-        match self.native_f16 {
-            Some(true) if !caps.f16 => {
-                Err(Error::Unsupported { variant: "native float16".into(), needs: "Features::SHADER_F16".into() })
-            }
-            forced => Ok(forced.unwrap_or(caps.f16)),
-        }
-    }
-}
-
-/// A team of lanes that owns rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Team {
-    /// A workgroup: long rows.
-    Workgroup,
-    /// A lane by itself: many short rows.
-    Lane,
-}
 
 /// How a batch is computed.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +19,10 @@ pub struct Plan {
     /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary. Of a loss of regions, the samples that
     /// blocks do not reach beyond.
     pub group_rows: u32,
+    /// Chunks of a row that a lane holds in registers, so that the gradient needs no second reading; 0 if none.
+    pub held: u32,
+    /// How rows are sliced, if they are.
+    pub slicing: Option<Slicing>,
     /// Every row (or every class of a sample) starts and ends on a chunk boundary.
     pub aligned: bool,
     /// Ranges of whole groups (or samples, or blocks), each within one binding.
@@ -85,9 +32,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Bytes of what is kept of the rows of a window, and of their slices.
+    pub(crate) fn slice_bytes(&self) -> (u64, u64) {
+        let rows = self.windows.iter().chain(&self.tail).map(|window| window.count).max().unwrap_or(0);
+        self.slicing.map_or((0, 0), |slicing| slicing.scratch_bytes(rows))
+    }
+
     /// Workgroups over a window of rows or samples.
     pub(crate) fn workgroups(&self, layout: &Layout, window: Window) -> u32 {
         match self.schedule {
+            // The dispatches over slices count them for themselves.
+            RowSchedule::Slices => window.count,
             RowSchedule::Workgroup(_) => window.count.div_ceil(self.group_rows),
             RowSchedule::Lane => window.count.div_ceil(self.group_rows).div_ceil(self.lanes),
             RowSchedule::Planes => (window.count * layout.inner().div_ceil(CHUNK)).div_ceil(self.lanes),
@@ -121,6 +76,17 @@ const CHUNK: u32 = 4;
 /// flight, narrower ones waste fewer lanes on short rows.
 const LANES: [(u32, u32); 4] = [(256, 32), (1024, 64), (4096, 128), (u32::MAX, 256)];
 
+/// Longest row of one workgroup. Of longer ones those in flight exceed every cache anyway, so that nothing is lost by reading a
+/// row again in another dispatch, and a few rows, cut into slices, keep all of a device busy.
+const UNCUT: u32 = 32_768;
+
+/// The same on a software adapter, which has few cores to keep busy: cut, rows of this length take a few percent longer, and single
+/// rows of four times the length hardly more than half.
+const SOFTWARE_UNCUT: u32 = 262_144;
+
+/// A slice is two blocks of four chunks a lane.
+const LANES_OF_SLICES: u32 = 256;
+
 /// Where a lane owns rows, nothing is shared in a workgroup, and its width is that of two subgroups or more.
 const LANES_OF_ROWS: u32 = 64;
 
@@ -144,7 +110,7 @@ const SOFTWARE_LANES: u32 = 8;
 /// Plans a batch.
 ///
 /// # Errors
-/// [`Error::TooLarge`] when a group of rows or a sample exceeds a binding; [`Error::Unsupported`] for a forced variant that the
+/// [`Error::TooLarge`] when a slice of a row or a sample exceeds a binding; [`Error::Unsupported`] for a forced variant that the
 /// device cannot run; [`Error::InvalidOption`] for a layout without classes.
 pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
     let layout = layout.into();
@@ -162,6 +128,8 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             lanes: lanes(LANES_OF_ROWS, 0, caps, tuning)?,
             reduce,
             group_rows: 1,
+            held: 0,
+            slicing: None,
             aligned: layout.inner().is_multiple_of(CHUNK),
             windows: cut(layout.outer(), &[1])?,
             tail: None,
@@ -175,24 +143,47 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     let ends_in_gap = !layout.is_contiguous() && layout.classes() % CHUNK != 0;
     let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
     let whole = layout.outer() - tail_rows;
-    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
-    let planned = LANES.iter().find(|(classes, _)| layout.classes() <= *classes).map_or(256, |(_, lanes)| *lanes);
-    let (schedule, lanes) = match tuning.team.unwrap_or_else(|| team(&layout, group_logits, caps, tuning)) {
-        Team::Workgroup => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
-        Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
+    let room = max_binding.saturating_sub(caps.alignment().into());
+    let team = match tuning.team {
+        Some(forced) => forced,
+        None if sample_bytes.saturating_mul(group_rows.into()) > room => Team::Slices,
+        None => team(&layout, group_logits, caps, tuning),
     };
-    let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
-    if caps.software && group_logits > SOFTWARE_LOGITS * u64::from(sharing) {
-        return Err(Error::Unsupported {
-            variant: format!("a group of rows of {group_logits} logits with {sharing} lanes"),
-            needs: format!("at most {SOFTWARE_LOGITS} logits a lane on a software adapter"),
+    if team == Team::Slices {
+        let slicing = Slicing::new(&layout, group_rows, footprint.element, room, tuning.slice)?;
+        let cut = |count, steps: &[u32]| {
+            slicing.cut(count, steps, sample_bytes, max_binding, caps.max_binding, caps.alignment())
+        };
+        let lanes = lanes(LANES_OF_SLICES, 0, caps, tuning)?;
+        check_lanes(slicing.classes.into(), lanes, caps)?;
+        return Ok(Plan {
+            schedule: RowSchedule::Slices,
+            lanes,
+            reduce,
+            group_rows,
+            held: 0,
+            slicing: Some(slicing),
+            aligned,
+            windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
+            tail: cut(tail_rows, &[tail_rows])?.first().map(|tail| Window { first: whole, ..*tail }),
         });
     }
+    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
+    let planned = lanes_of_row(layout.classes(), reduce, caps);
+    let (schedule, lanes) = match team {
+        Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
+        _ => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
+    };
+    let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
+    check_lanes(group_logits, sharing, caps)?;
+    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, lanes, caps, tuning)? };
     Ok(Plan {
         schedule,
         lanes,
         reduce,
         group_rows,
+        held,
+        slicing: None,
         aligned,
         windows,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
@@ -225,6 +216,8 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
         lanes: lanes(LANES_OF_BLOCKS, 0, caps, tuning)?,
         reduce: reduce(caps, tuning)?,
         group_rows: 1,
+        held: 0,
+        slicing: None,
         aligned: tail_blocks == 0,
         windows: cut(whole)?,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
@@ -253,6 +246,8 @@ pub(crate) fn plan_regions(
         lanes,
         reduce: reduce(caps, tuning)?,
         group_rows: section,
+        held: 0,
+        slicing: None,
         aligned: layout.inner().is_multiple_of(CHUNK),
         // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.
         windows: window::cut(layout.outer(), &[section, 1], sample_bytes, tuning.max_binding(caps), caps.alignment())?,
@@ -269,8 +264,29 @@ fn team(layout: &Layout, group_logits: u64, caps: &Caps, tuning: Tuning) -> Team
     if tuning.reduce.is_some() {
         return Team::Workgroup;
     }
-    let lane = if caps.software { group_logits <= SOFTWARE_LOGITS / 2 } else { layout.classes() <= 32 };
-    if lane { Team::Lane } else { Team::Workgroup }
+    if caps.software {
+        return match group_logits {
+            logits if logits <= SOFTWARE_LOGITS / 2 => Team::Lane,
+            _ if layout.classes() <= SOFTWARE_UNCUT => Team::Workgroup,
+            _ => Team::Slices,
+        };
+    }
+    match layout.classes() {
+        0..=32 => Team::Lane,
+        33..=UNCUT => Team::Workgroup,
+        _ => Team::Slices,
+    }
+}
+
+/// Lanes of a workgroup that owns a row of so many classes, on a GPU.
+fn lanes_of_row(classes: u32, reduce: Reduce, caps: &Caps) -> u32 {
+    let subgroup = caps.min_subgroup_size;
+    // One subgroup that holds the row needs neither barriers nor workgroup memory. Of narrower ones too few lanes would be
+    // resident.
+    if reduce == Reduce::Subgroup && subgroup >= 32 && classes <= CHUNK * MOST_HELD * subgroup {
+        return subgroup;
+    }
+    LANES.iter().find(|(longest, _)| classes <= *longest).map_or(256, |(_, lanes)| *lanes)
 }
 
 /// Lanes of a workgroup, which shares `logits` logits.
@@ -289,6 +305,31 @@ fn lanes(planned: u32, logits: u64, caps: &Caps, tuning: Tuning) -> Result<u32> 
         });
     }
     Ok(lanes)
+}
+
+/// Chunks that each of `lanes` lanes holds of a row: all that it has, if they are few enough. A software adapter
+/// gives rows of that length to a lane by itself.
+fn held(layout: &Layout, lanes: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {
+    let needed = (layout.classes() / CHUNK).div_ceil(lanes).max(1).next_power_of_two();
+    let fits = needed <= MOST_HELD;
+    if tuning.held == Some(true) && !fits {
+        return Err(Error::Unsupported {
+            variant: format!("{lanes} lanes that hold {} classes", layout.classes()),
+            needs: format!("at most {MOST_HELD} chunks a lane"),
+        });
+    }
+    Ok(if fits && tuning.held.unwrap_or(!caps.software) { needed } else { 0 })
+}
+
+/// Fails where `lanes` lanes share more logits than a software adapter can read.
+fn check_lanes(logits: u64, lanes: u32, caps: &Caps) -> Result<()> {
+    if !caps.software || logits <= SOFTWARE_LOGITS * u64::from(lanes) {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        variant: format!("{lanes} lanes that share {logits} logits"),
+        needs: format!("at most {SOFTWARE_LOGITS} logits a lane on a software adapter"),
+    })
 }
 
 fn reduce(caps: &Caps, tuning: Tuning) -> Result<Reduce> {

@@ -10,12 +10,13 @@ use super::plan::Plan;
 use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
 use super::shader::{Elements, Place, RowSchedule, Shader, Storage, bindings};
-use super::switch::Switch;
+use super::slices::{self, Entries, Sliced};
+use super::switch::{Switch, Switches};
 use super::tensors::Tensors;
 use super::vector::{all_or_absent, part_or_absent};
 use super::window::{Tensor, Window};
 use crate::Layout;
-use crate::definition::Unit;
+use crate::definition::{TargetKind, Unit};
 use crate::summary::Details;
 
 /// What the dispatches of one call have in common.
@@ -33,11 +34,14 @@ pub(crate) struct Call<'r, 'a> {
 
 /// Compiles what a plan needs.
 pub(crate) fn prepare(kernel: &Kernel, plan: &Plan) {
-    if !plan.windows.is_empty() {
-        pipeline(kernel, plan, false, false);
-    }
-    if plan.tail.is_some() {
-        pipeline(kernel, plan, true, false);
+    let tails = [(!plan.windows.is_empty()).then_some(false), plan.tail.map(|_| true)];
+    for tail in tails.into_iter().flatten() {
+        let (shader, switches) = variant(kernel, plan, tail, false);
+        if plan.slicing.is_some() {
+            slices::pipelines(kernel.context(), plan, shader, switches, kernel.elements().place != Place::None);
+        } else {
+            pipeline(kernel, plan, tail, false);
+        }
     }
 }
 
@@ -45,7 +49,12 @@ pub(crate) fn prepare(kernel: &Kernel, plan: &Plan) {
 pub(crate) fn record<'a>(recorder: &mut Recorder<'a>, call: &Call<'_, 'a>) {
     let windows = call.plan.windows.iter().map(|&window| (window, false));
     for (window, tail) in windows.chain(call.plan.tail.map(|window| (window, true))) {
-        push_rounds(recorder, call.kernel.elements(), call.plan, call.step(window, tail));
+        let step = call.step(window, tail);
+        if call.plan.slicing.is_some() {
+            call.push_slices(recorder, window, tail, &step);
+        } else {
+            push_rounds(recorder, call.kernel.elements(), call.plan, step);
+        }
     }
 }
 
@@ -68,23 +77,58 @@ pub(crate) fn has_rounds(elements: Elements, plan: &Plan) -> bool {
         && elements.storage != Storage::F32
 }
 
-fn pipeline(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> Arc<Pipeline> {
+fn variant(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> (Shader, Switches) {
     let words = tail || (plan.schedule == RowSchedule::Planes && !plan.aligned);
     let elements = Elements { words, ..kernel.elements() };
     let program = kernel.program();
     let shader = Shader::Rows { fragment: program.fragment, elements, schedule: plan.schedule };
-    // Element losses are written where a gradient would be.
-    let entry_point = if elements.place == Place::None && !element_losses { "forward" } else { "forward_gradient" };
     let switches = program
         .switches
         .with(Switch::Edges, tail || !plan.aligned)
         .with(Switch::Aligned, plan.aligned)
         .with(Switch::Rounds, has_rounds(elements, plan))
         .with(Switch::ElementLosses, element_losses);
+    (shader, switches)
+}
+
+fn pipeline(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> Arc<Pipeline> {
+    let (shader, switches) = variant(kernel, plan, tail, element_losses);
+    // Element losses are written where a gradient would be.
+    let maps = kernel.elements().place != Place::None || element_losses;
+    let entry_point = match (plan.slicing, maps) {
+        // The first of several.
+        (Some(_), _) => "sum_slices",
+        (None, false) => "forward",
+        (None, true) => "forward_gradient",
+    };
     kernel.context().pipeline(plan, shader, entry_point, switches)
 }
 
 impl<'a> Call<'_, 'a> {
+    /// The dispatches over the slices of one window, whose whole is `step`.
+    fn push_slices(&self, recorder: &mut Recorder<'a>, window: Window, tail: bool, step: &Step<'a>) {
+        let Call { kernel, layout, plan, tensors, scratch, .. } = self;
+        let element_losses = self.element_losses();
+        let (shader, switches) = variant(kernel, plan, tail, element_losses.is_some());
+        let logit_bytes = kernel.request().dtype.bytes() as u32;
+        let gradient_bytes = if kernel.elements().place == Place::Widened { 4 } else { logit_bytes };
+        let entries = |binding, tensor, bytes, as_logits| Entries { binding, tensor, bytes, as_logits };
+        let mut all = vec![entries(bindings::LOGITS, &tensors.logits, logit_bytes, true)];
+        all.extend(tensors.gradient.as_ref().map(|g| entries(bindings::GRADIENT, g, gradient_bytes, true)));
+        if kernel.request().targets(kernel.definition()) == TargetKind::Dense {
+            all.push(entries(bindings::TARGETS, &tensors.targets, 4, false));
+        }
+        all.extend(element_losses.map(|e| entries(bindings::DETAILS, e, 4, false)));
+        let maps = kernel.elements().place != Place::None || element_losses.is_some();
+        let context = kernel.context();
+        Sliced { context, plan, layout, shader, switches, maps, entries: all }.push(recorder, window, step, scratch);
+    }
+
+    /// The unreduced losses, if they are one a logit.
+    fn element_losses(&self) -> Option<&Tensor<'a>> {
+        self.tensors.losses.as_ref().filter(|_| self.kernel.definition().unit == Unit::Element)
+    }
+
     /// The dispatch over one window.
     fn step(&self, window: Window, tail: bool) -> Step<'a> {
         let Call { kernel, layout, plan, params, tensors, losses, scratch, .. } = self;
@@ -95,7 +139,7 @@ impl<'a> Call<'_, 'a> {
         let losses = losses.part(window, alignment);
         let targets = tensors.targets.part(window, alignment);
         let details = tensors.details.as_ref().map(|d| d.part(window, alignment));
-        let element_losses = tensors.losses.as_ref().filter(|_| kernel.definition().unit == Unit::Element);
+        let element_losses = self.element_losses();
         let rows = window.count * layout.inner();
         let element_bytes = kernel.request().dtype.bytes() as u32;
         let gradient_bytes = if kernel.elements().place == Place::Widened { 4 } else { element_bytes };

@@ -22,6 +22,9 @@ pub(crate) struct Scratch {
     pub status: wgpu::Buffer,
     pub surveys: [wgpu::Buffer; 2],
     pub sums: [wgpu::Buffer; 2],
+    /// What is known of each row of a window that is cut into slices, and of each slice.
+    pub kept: wgpu::Buffer,
+    pub slices: wgpu::Buffer,
     /// Stands for row losses that the caller does not want.
     losses: wgpu::Buffer,
     /// Stands for weights and surveys that are absent; never read.
@@ -40,6 +43,9 @@ pub(crate) struct Room {
     pub rows: u32,
     /// Partial sums of a loss of elements.
     pub partials: u32,
+    /// Bytes of rows in slices, and of their slices.
+    pub kept: u64,
+    pub slices: u64,
 }
 
 impl Scratch {
@@ -61,6 +67,8 @@ impl Scratch {
             status: buffer("logloss status", STATUS_BYTES + 4 * u64::from(room.partials))?,
             surveys: [survey()?, survey()?],
             sums: [sum()?, sum()?],
+            kept: buffer("logloss rows", room.kept.max(4))?,
+            slices: buffer("logloss slices", room.slices.max(4))?,
             losses: buffer("logloss losses", 4 * u64::from(rows))?,
             absent_input: buffer("logloss absent input", SURVEY_BYTES)?,
             absent_output: buffer("logloss absent output", size_of::<Details>() as u64)?,
@@ -94,7 +102,12 @@ impl Scratch {
     }
 
     fn fits(&self, room: Room) -> bool {
-        self.room.blocks >= room.blocks && self.room.rows >= room.rows && self.room.partials >= room.partials
+        let Room { blocks, rows, partials, kept, slices } = self.room;
+        blocks >= room.blocks
+            && rows >= room.rows
+            && partials >= room.partials
+            && kept >= room.kept
+            && slices >= room.slices
     }
 }
 

@@ -7,9 +7,9 @@ use super::device::Gpu;
 use super::evaluator::named_value;
 use super::kernel::Kernel;
 use super::pace::Pace;
-use super::plan::Tuning;
 use super::program::GpuLoss;
 use super::slot::{Slot, Times};
+use super::tuning::Tuning;
 use crate::{Batch, Error, Evaluation, Request, Result};
 
 /// A loss compiled for a [`Gpu`], evaluated on a stream of batches: the parts of one that is larger than the device, or than

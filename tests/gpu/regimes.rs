@@ -121,7 +121,7 @@ fn windows_of_a_few_rows_of_a_long_batch() {
 }
 
 #[test]
-fn a_row_beyond_the_binding_limit_is_an_error() {
+fn a_slice_beyond_the_binding_limit_is_an_error() {
     for (rows, classes) in [(1, 1003), (3, 1003), (4, 1003), (1, 1024), (7, 1003)] {
         let case = Case::random(plain(), rows, classes);
         let tuning = Tuning { max_binding: Some(4000), ..PLANNED };

@@ -13,7 +13,7 @@ use crate::common::assert_close;
 use crate::common::random::Random;
 
 /// Every loss of rows, with options that have all of its terms.
-fn losses() -> Vec<Box<dyn AnyLoss>> {
+pub fn losses() -> Vec<Box<dyn AnyLoss>> {
     let reduction = Reduction::Sum;
     let divergence = |divergence| LogitDivergence { reduction, divergence, temperature: 2.0, ..Default::default() };
     vec![
@@ -148,7 +148,7 @@ pub fn half_step(dtype: DType, gradient: Gradient, want: f64) -> f64 {
 const GRADIENT_ABSOLUTE: f64 = 1e-7 * 4.0 / 0.7;
 
 #[track_caller]
-fn check(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradient, tuning: Tuning) {
+pub fn check(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradient, tuning: Tuning) {
     let tensors = Tensors::new(loss, layout);
     let stored = Stored::new(dtype, &tensors.logits);
     let batch = tensors.batch(loss, stored.logits());

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use logloss::gpu::{Gpu, adapters, instance};
-use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape, Unit};
+use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape, Unit, reference};
 
 use crate::common::assert_close;
 use crate::support::{Example, losses};
@@ -75,5 +75,24 @@ fn float16_is_packed_where_it_is_not_native() {
         let truth: Vec<f64> = want.gradient.iter().map(|&g| g.into()).collect();
         assert_close(name, &[got.summary.loss], &[want.summary.loss.into()], 2e-5, 2e-7);
         assert_close(&format!("{name} gradient"), &got.gradient, &truth, 2e-5, 2e-7);
+    }
+}
+
+/// 80 KB a row: three bindings, and a group of four rows.
+#[test]
+fn a_row_larger_than_a_binding() {
+    let layout = Layout::from(Shape::new(5, 20_001));
+    let all = losses();
+    for loss in all.iter().filter(|loss| ["cross_entropy", "kl_div"].contains(&loss.definition().name)) {
+        let example = Example::new(loss.as_ref(), layout);
+        let stored = example.stored(DType::F32);
+        let batch = example.batch(loss.as_ref(), stored.logits());
+        let got = run(small(), loss.as_ref(), &batch, Gradient::InPlace);
+        let want = reference::evaluate(loss.as_ref(), &batch).expect("a batch that the reference takes");
+        let name = loss.definition().name;
+        assert_close(&format!("{name} loss"), &[got.summary.loss], &[want.loss], 1e-5, 1e-7);
+        assert_close(&format!("{name} losses"), &got.losses, &want.losses, 1e-5, 1e-7);
+        // The absolute tolerance of a sum, divided as the mean of so many rows or logits is.
+        assert_close(&format!("{name} gradient"), &got.gradient, &want.gradient, 1e-5, 1e-9);
     }
 }

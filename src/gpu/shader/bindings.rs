@@ -14,6 +14,9 @@ pub(crate) const DETAILS: u32 = 7;
 /// Of a loss of elements.
 pub(crate) const POS_WEIGHTS: u32 = 7;
 pub(crate) const STATUS: u32 = 8;
+/// Of rows in slices: what is known of each row, and of each slice.
+pub(crate) const KEPT: u32 = 9;
+pub(crate) const PARTIALS: u32 = 10;
 /// Binding numbers of the step from sums over regions to losses.
 pub(crate) const REGIONS: u32 = 1;
 pub(crate) const CONTRIBUTIONS: u32 = 2;

@@ -102,6 +102,13 @@ fragments! {
         [Logarithm];
 }
 
+impl LossFragment {
+    /// Whether its statistics read a row once, and not twice.
+    pub(crate) fn reads_once(self) -> bool {
+        self.parts().iter().any(|part| part.path == "row/one_pass.wgsl")
+    }
+}
+
 impl Family {
     /// What every loss of the family needs.
     pub(super) fn parts(self) -> &'static [Fragment] {
@@ -137,6 +144,7 @@ impl Family {
                 RowSchedule::Planes,
                 RowSchedule::Workgroup(Reduce::Workgroup),
                 RowSchedule::Workgroup(Reduce::Subgroup),
+                RowSchedule::Slices,
             ],
             Self::Elements => &[RowSchedule::Blocks { entries: false }, RowSchedule::Blocks { entries: true }],
             // Entry points of their own.

@@ -13,10 +13,14 @@ use std::borrow::Cow;
 pub use elements::{Elements, Place, Storage};
 pub(crate) use losses::Family;
 pub use losses::LossFragment;
+pub(crate) use schedule::MOST_HELD;
 pub use schedule::{Reduce, RowSchedule};
 
 use super::switch::Switch;
-use bindings::{CLASS_WEIGHTS, CONTRIBUTIONS, INPUT, LOSSES, OUTPUT, REGIONS, ROW_WEIGHTS, STATUS, SURVEY, TARGETS};
+use bindings::{
+    CLASS_WEIGHTS, CONTRIBUTIONS, DETAILS, GRADIENT, INPUT, KEPT, LOGITS, LOSSES, OUTPUT, PARTIALS, REGIONS,
+    ROW_WEIGHTS, STATUS, SURVEY, TARGETS,
+};
 use fragment::{Fragment, fragment};
 
 /// A composed shader: which fragments it is made of.
@@ -131,10 +135,27 @@ impl Shader {
         }
     }
 
+    /// Whether its lanes can hold a row: `schedule/held.wgsl`.
+    pub(crate) fn can_hold(self) -> bool {
+        matches!(self, Self::Rows { schedule: RowSchedule::Workgroup(_), .. })
+    }
+
     /// Its entry points.
     #[must_use]
     pub fn entry_points(self) -> &'static [&'static str] {
         match self {
+            Self::Rows { fragment, elements, schedule: RowSchedule::Slices } => {
+                let maps = elements.place != Place::None || fragment.switches().contains(&Switch::ElementLosses);
+                match (fragment.family(), fragment.reads_once(), maps) {
+                    (Family::Plain, _, false) => &[],
+                    (Family::Labelled, _, false) => &["find_targets", "sum_slices", "finish_rows"],
+                    (Family::Labelled, _, true) => &["find_targets", "sum_slices", "finish_rows", "map_slices"],
+                    (_, true, false) => &["sum_slices", "finish_rows"],
+                    (_, true, true) => &["sum_slices", "finish_rows", "map_slices"],
+                    (_, false, false) => &["sum_slices", "sum_slices_again", "finish_rows"],
+                    (_, false, true) => &["sum_slices", "sum_slices_again", "finish_rows", "map_slices"],
+                }
+            }
             Self::Rows { fragment, elements: Elements { place: Place::None, .. }, .. } => {
                 match (fragment.family(), fragment.switches().contains(&Switch::ElementLosses)) {
                     (Family::Plain, _) => &[],
@@ -165,6 +186,7 @@ impl Shader {
                     RowSchedule::Workgroup(reduce) => reduce.name(),
                     RowSchedule::Lane => "lane",
                     RowSchedule::Planes => "planes",
+                    RowSchedule::Slices => "slices",
                     RowSchedule::Blocks { entries: false } => "chunks",
                     RowSchedule::Blocks { entries: true } => "entries",
                 };
@@ -189,7 +211,7 @@ impl Shader {
         match self {
             Self::Rows { fragment, schedule, .. } => {
                 let own: &[Switch] = match schedule {
-                    RowSchedule::Workgroup(_) | RowSchedule::Lane => &[Switch::Edges],
+                    RowSchedule::Workgroup(_) | RowSchedule::Lane | RowSchedule::Slices => &[Switch::Edges],
                     RowSchedule::Planes => &[Switch::Aligned, Switch::Rounds],
                     RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
                 };
@@ -231,6 +253,7 @@ impl Shader {
                 parts.extend(match schedule {
                     RowSchedule::Workgroup(reduce) => vec![reduce.fragment(), MATH, SOFTCAP],
                     RowSchedule::Lane | RowSchedule::Planes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
+                    RowSchedule::Slices => vec![Reduce::Workgroup.fragment(), MATH, SOFTCAP],
                     RowSchedule::Blocks { entries: false } => {
                         vec![Reduce::Workgroup.fragment(), MATH, fragment!("element/chunks.wgsl")]
                     }
@@ -240,10 +263,16 @@ impl Shader {
                 });
                 parts.extend(fragment.family().parts());
                 parts.extend(fragment.parts());
+                const CHUNKS: Fragment = fragment!("schedule/row_chunks.wgsl");
                 const ROWS: Fragment = fragment!("schedule/rows.wgsl");
                 parts.extend(match schedule {
-                    RowSchedule::Workgroup(_) => vec![fragment!("schedule/team_workgroup.wgsl"), ROWS],
-                    RowSchedule::Lane => vec![fragment!("schedule/team_lane.wgsl"), ROWS],
+                    RowSchedule::Workgroup(_) => {
+                        vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, fragment!("schedule/held.wgsl"), ROWS]
+                    }
+                    RowSchedule::Lane => {
+                        vec![fragment!("schedule/team_lane.wgsl"), CHUNKS, fragment!("schedule/reread.wgsl"), ROWS]
+                    }
+                    RowSchedule::Slices => vec![CHUNKS, fragment!("schedule/slices.wgsl")],
                     RowSchedule::Planes => vec![QUADS, fragment!("schedule/planes.wgsl")],
                     RowSchedule::Blocks { .. } => vec![fragment!("schedule/elements.wgsl")],
                 });
@@ -288,6 +317,17 @@ impl Shader {
     /// The storage bindings of an entry point: (binding, read only).
     pub(crate) fn bindings(self, entry_point: &str) -> Vec<(u32, bool)> {
         match self {
+            Self::Rows { fragment, elements, schedule: RowSchedule::Slices } => {
+                let own = [(KEPT, false), (PARTIALS, false)];
+                let all = [elements.bindings(), fragment.family().bindings().to_vec(), own.to_vec()].concat();
+                let used = |binding: &u32| match entry_point {
+                    "find_targets" => [LOGITS, TARGETS, CLASS_WEIGHTS, ROW_WEIGHTS, KEPT].contains(binding),
+                    "finish_rows" => ![LOGITS, GRADIENT].contains(binding),
+                    "map_slices" => ![ROW_WEIGHTS, LOSSES, STATUS, PARTIALS].contains(binding),
+                    _ => ![GRADIENT, LOSSES, DETAILS, STATUS].contains(binding),
+                };
+                all.into_iter().filter(|(binding, _)| used(binding)).collect()
+            }
             Self::Rows { fragment, elements, .. } => {
                 [elements.bindings(), fragment.family().bindings().to_vec()].concat()
             }

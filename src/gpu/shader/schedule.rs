@@ -2,6 +2,9 @@
 
 use super::fragment::{Fragment, fragment};
 
+/// Most chunks of a row that a lane can hold: `schedule/held.wgsl` spells them out.
+pub(crate) const MOST_HELD: u32 = 8;
+
 /// How the lanes of a workgroup combine their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reduce {
@@ -16,6 +19,10 @@ pub enum Reduce {
 pub enum RowSchedule {
     /// A workgroup; the class axis is last.
     Workgroup(Reduce),
+    /// A workgroup a slice of a row; the class axis is last.
+    ///
+    /// Lanes combine once a slice, through workgroup memory: subgroups would gain nothing.
+    Slices,
     /// A lane; the class axis is last.
     Lane,
     /// A lane, four neighbouring positions at once; the class axis is not last.

@@ -1,0 +1,127 @@
+// A row is read from memory once: its lanes hold their chunks in registers, as loaded, until the gradient is written. A row is held
+// that has at most HELD interior chunks a lane; others are read again. Edges, and the target's chunk for the statistics, go by
+// themselves as everywhere.
+//
+// The chunks are spelled out: an array that a loop indexes would be in memory.
+//
+// Needs: schedule/row_chunks. Provides: Held, hold_row, read_held, write_held, as schedule/reread.wgsl.
+
+override HELD: u32 = 0u;  // 0, 1, 2, 4 or 8
+
+struct Held {
+    x: array<vec4<f32>, 8>,
+}
+
+fn held_chunk(i: u32, e: Extent, lane: Lane) -> u32 { return e.first + lane.index + i * TEAM; }
+
+// Behind the row's last chunk any other will do.
+fn hold_chunk(i: u32, e: Extent, lane: Lane) -> vec4<f32> {
+    let chunk = held_chunk(i, e, lane);
+    return load_here(select(params.first_chunk, chunk, chunk < e.last));
+}
+
+fn hold_row(e: Extent, lane: Lane) -> Held {
+    var h = Held();
+    if HELD > 0u { h.x[0] = hold_chunk(0u, e, lane); }
+    if HELD > 1u { h.x[1] = hold_chunk(1u, e, lane); }
+    if HELD > 2u {
+        h.x[2] = hold_chunk(2u, e, lane);
+        h.x[3] = hold_chunk(3u, e, lane);
+    }
+    if HELD > 4u {
+        h.x[4] = hold_chunk(4u, e, lane);
+        h.x[5] = hold_chunk(5u, e, lane);
+        h.x[6] = hold_chunk(6u, e, lane);
+        h.x[7] = hold_chunk(7u, e, lane);
+    }
+    return h;
+}
+
+fn is_counted(i: u32, e: Extent, excluded: u32, lane: Lane) -> bool {
+    let chunk = held_chunk(i, e, lane);
+    return chunk < e.last && chunk != excluded;
+}
+
+fn held_logits(h: Held, i: u32, e: Extent, excluded: u32, lane: Lane) -> vec4<f32> {
+    return select(vec4(params.minus_infinity), capped(h.x[i]), is_counted(i, e, excluded, lane));
+}
+
+fn add_held(acc: Partial, x: vec4<f32>, i: u32, e: Extent, excluded: u32, row: Row, lane: Lane) -> Partial {
+    let class_id = classes_of(held_chunk(i, e, lane), e);
+    return partial_add(acc, x, select(vec4(0xffffffffu), class_id, is_counted(i, e, excluded, lane)), row);
+}
+
+// One reading: what this lane finds. The maximum rises once.
+fn read_held(h: Held, e: Extent, row: Row, lane: Lane) -> Partial {
+    if HELD == 0u { return read_span(e, whole_row(e), row, lane); }
+    let excluded = excluded_chunk(e, row);
+    let x0 = held_logits(h, 0u, e, excluded, lane);
+    var x1 = vec4(params.minus_infinity);
+    var x2 = x1;
+    var x3 = x1;
+    var x4 = x1;
+    var x5 = x1;
+    var x6 = x1;
+    var x7 = x1;
+    if HELD > 1u { x1 = held_logits(h, 1u, e, excluded, lane); }
+    if HELD > 2u {
+        x2 = held_logits(h, 2u, e, excluded, lane);
+        x3 = held_logits(h, 3u, e, excluded, lane);
+    }
+    if HELD > 4u {
+        x4 = held_logits(h, 4u, e, excluded, lane);
+        x5 = held_logits(h, 5u, e, excluded, lane);
+        x6 = held_logits(h, 6u, e, excluded, lane);
+        x7 = held_logits(h, 7u, e, excluded, lane);
+    }
+    let top = max(max(max(x0, x1), max(x2, x3)), max(max(x4, x5), max(x6, x7)));
+    var sum = partial_raise(partial_identity(), largest(top));
+    sum = add_held(sum, x0, 0u, e, excluded, row, lane);
+    if HELD > 1u { sum = add_held(sum, x1, 1u, e, excluded, row, lane); }
+    if HELD > 2u {
+        sum = add_held(sum, x2, 2u, e, excluded, row, lane);
+        sum = add_held(sum, x3, 3u, e, excluded, row, lane);
+    }
+    if HELD > 4u {
+        sum = add_held(sum, x4, 4u, e, excluded, row, lane);
+        sum = add_held(sum, x5, 5u, e, excluded, row, lane);
+        sum = add_held(sum, x6, 6u, e, excluded, row, lane);
+        sum = add_held(sum, x7, 7u, e, excluded, row, lane);
+    }
+    return partial_combine(add_sides(e, whole_row(e), row, lane), sum);
+}
+
+fn write_chunk(h: Held, i: u32, e: Extent, record: Record, lane: Lane) {
+    let chunk = held_chunk(i, e, lane);
+    if chunk >= e.last { return; }
+    let x = h.x[i];
+    let class_id = classes_of(chunk, e);
+    var g = row_map(capped(x), class_id, record) * cap_slope(x);
+    // One lane has it. No class wraps to a chunk of the row.
+    let special = special_class(record);
+    if special < params.classes && chunk == (e.begin + special) / 4u {
+        g = row_map_special(capped(x), class_id, record) * cap_slope(x);
+    }
+    store_chunk(chunk - params.first_chunk, select(g, vec4(constant(record)), is_constant(record)));
+}
+
+// Writes the interior chunks.
+fn write_held(h: Held, e: Extent, record: Record, lane: Lane) {
+    if HELD == 0u {
+        write_span(e, whole_row(e), record, lane);
+        return;
+    }
+    team_before_stores();
+    write_chunk(h, 0u, e, record, lane);
+    if HELD > 1u { write_chunk(h, 1u, e, record, lane); }
+    if HELD > 2u {
+        write_chunk(h, 2u, e, record, lane);
+        write_chunk(h, 3u, e, record, lane);
+    }
+    if HELD > 4u {
+        write_chunk(h, 4u, e, record, lane);
+        write_chunk(h, 5u, e, record, lane);
+        write_chunk(h, 6u, e, record, lane);
+        write_chunk(h, 7u, e, record, lane);
+    }
+}
