@@ -1,6 +1,6 @@
 //! A batch at work: what a loss is handed, and what it hands back.
 
-use super::simd::Instructions;
+use super::simd::{Instructions, MAX_LANES};
 use super::softmax::Finished;
 use super::survey::{Survey, tree_sum};
 use super::tensor::{Part, Tensor};
@@ -98,6 +98,19 @@ impl RowTotals {
     /// The first row.
     pub(super) const fn first(&self) -> usize {
         self.first
+    }
+
+    /// Adds the next rows, all of which count and are finite; a power of two of them that divides the rows so far.
+    #[inline(always)]
+    pub(super) fn push_rows(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
+        let mut wide = [0.0; MAX_LANES];
+        for (wide, &loss) in wide.iter_mut().zip(of_rows) {
+            *wide = f64::from(loss);
+        }
+        self.losses.push_all(&mut wide[..of_rows.len()]);
+        if !losses.is_empty() {
+            losses[row - self.first..][..of_rows.len()].copy_from_slice(of_rows);
+        }
     }
 
     /// Adds what the losses of the next row come to.

@@ -74,6 +74,12 @@ impl Job<'_> {
         Labels { class_weights, row_weights: self.row_weights, ..labels }
     }
 
+    /// The targets, if all of them are classes.
+    pub(super) fn plain_targets(&self) -> Option<&[i32]> {
+        let Targets::Classes(targets) = self.targets else { return None };
+        self.definition.ignore_index.is_empty().then_some(targets)
+    }
+
     /// The label of a row against a class index.
     #[inline(always)]
     pub(super) fn label(&self, row: usize) -> Label {

@@ -33,6 +33,30 @@ impl PairwiseSum {
         self.terms += 1;
     }
 
+    /// Adds the next terms, a power of two of them that divides the number so far: what as many calls of [`push`](Self::push)
+    /// add, to the bit. The terms are overwritten.
+    ///
+    /// # Panics
+    /// If their number is no such power.
+    #[inline(always)]
+    pub(crate) fn push_all(&mut self, terms: &mut [f64]) {
+        let n = terms.len();
+        assert!(n.is_power_of_two() && self.terms.is_multiple_of(n as u64));
+        let level = n.ilog2() as usize;
+        for width in (0..level).rev() {
+            for i in 0..1 << width {
+                terms[i] = terms[2 * i] + terms[2 * i + 1];
+            }
+        }
+        let full = (self.terms >> level).trailing_ones() as usize;
+        if self.partials.len() <= level + full {
+            self.partials.resize(level + full + 1, 0.0);
+        }
+        let carry = self.partials[level..level + full].iter().fold(terms[0], |carry, partial| partial + carry);
+        self.partials[level + full] = carry;
+        self.terms += n as u64;
+    }
+
     /// The sum of the terms so far; 0 of none.
     #[must_use]
     pub fn total(&self) -> f64 {

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod company;
 mod every_loss;
 mod golden;
 mod random;

@@ -100,10 +100,27 @@ fn two_atanh<S: Simd>(simd: S, s: S::f32s) -> S::f32s {
     (p * z).mul_add(twice, twice)
 }
 
-/// `log(1 + x)` for `x` in [0, 1]: `2 atanh(x / (2 + x))`, within 3 u relative, for the smallest `x` too.
+/// `(log(1 + x) - x) / x^2`, degree 8, highest power first; the logarithm is off by 5.1e-9 of itself.
+const LN_1P: [f32; 9] = [
+    -3.318_476e-3,
+    2.020_459_8e-2,
+    -5.766_446_1e-2,
+    1.068_055_7e-1,
+    -1.535_539_6e-1,
+    1.969_540_1e-1,
+    -2.495_858_7e-1,
+    3.333_051_2e-1,
+    -4.999_993_1e-1,
+];
+
+/// `log(1 + x)` for `x` in [0, 1], within 3 u relative, for the smallest `x` too. A division would take as long as all of it.
 #[inline(always)]
 pub(in crate::cpu) fn ln_1p<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    two_atanh(simd, x / (x + splat(simd, 2.0)))
+    let mut p = splat(simd, LN_1P[0]);
+    for c in &LN_1P[1..] {
+        p = p.mul_add(x, splat(simd, *c));
+    }
+    (x * x).mul_add(p, x)
 }
 
 /// `log x` for `x >= 0`; NaN stays NaN, +inf too.

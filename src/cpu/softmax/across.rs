@@ -1,11 +1,11 @@
 //! A row a lane: rows of few classes, and rows whose classes are planes apart.
 
 use super::cap::{Capped, cap};
-use super::finish::{Bundle, Finished, MarginLoss};
+use super::finish::{Bundle, Conclusion, MarginLoss, Statistics};
 use super::tile::{load_tile, write_tile};
 use super::{Fate, Rows, Standing};
 use crate::cpu::simd::math::{Exp, at_least};
-use crate::cpu::simd::{Kernel, MAX_LANES, Select, Simd, SimdBase, load, load_lanes, splat};
+use crate::cpu::simd::{Kernel, MAX_LANES, Select, Simd, SimdBase, SimdMask, load, load_lanes, splat, to_lanes};
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};
 use crate::totals::Label;
@@ -31,7 +31,14 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> RowTotals {
-        if self.rows.has_extra { self.tiles::<S, true>(simd) } else { self.tiles::<S, false>(simd) }
+        if self.rows.has_extra {
+            simd.vectorize(
+                #[inline(always)]
+                || self.tiles::<S, true>(simd),
+            )
+        } else {
+            self.tiles::<S, false>(simd)
+        }
     }
 }
 
@@ -46,6 +53,10 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
         let mut writer = part.writer();
         tile.resize(classes * lanes, 0.0);
         exponentials.resize(classes * lanes, 0.0);
+        // Rows that all count, with a weight of 1, are finished without a look at any of them.
+        let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
+        let is_plain = inner == 1 && !has_weights && out.details.is_empty() && rows.scale != 0.0;
+        let plain_targets = rows.job.plain_targets().filter(|_| is_plain);
         let mut totals = RowTotals::new(all.clone());
         let mut first = all.start;
         while first < all.end {
@@ -54,28 +65,42 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
             let n = lanes.min(all.end.min(of_sample) - first);
             part.fetch_ahead(part.row_start(first), n * classes);
             load_tile(simd, part, first, n, tile, buffer);
-            let x = match rows.options.softcap {
-                Some(softcap) => {
-                    cap(tile, softcap, capped);
-                    &capped.high[..]
+            let (mut x, mut low): (&[f32], &[f32]) = (tile, &[]);
+            if let Some(softcap) = rows.options.softcap {
+                cap(tile, softcap, capped);
+                (x, low) = (&capped.high, &capped.low);
+            }
+            let slope = rows.options.softcap.map(|_| &capped.slope[..]);
+            let mut of_tile =
+                Tile { simd, exp, x, low, targets: S::u32s::splat(simd, 0), weights: rows.job.class_weights };
+            if let Some(targets) = plain_targets.filter(|_| n == lanes) {
+                of_tile.targets = S::u32s::from_slice(simd, bytemuck::cast_slice(&targets[first..first + lanes]));
+                let statistics = of_tile.statistics::<EXTRA>(exponentials, [splat(simd, 1.0); 2]);
+                let conclusion = rows.conclude(simd, classes, &statistics);
+                if conclusion.lse.simd_eq(conclusion.lse).all_true() {
+                    totals.push_rows(first, &to_lanes::<S>(conclusion.loss)[..lanes], out.losses);
+                    if let Some(writer) = &mut writer {
+                        of_tile.gradient::<EXTRA>(exponentials, &conclusion, slope, None);
+                        write_tile(simd, part, writer, first, n, exponentials, buffer);
+                    }
+                    first += n;
+                    continue;
                 }
-                None => &tile[..],
-            };
+            }
             let mut bundle = Bundle::default();
             let mut targets = [u32::MAX; MAX_LANES];
             let mut labels = [Label::Ignored; MAX_LANES];
             for lane in 0..n {
                 labels[lane] = rows.job.label(first + lane);
-                if let Some(t) = rows.fill_weights(labels[lane], first + lane, lane, &mut bundle) {
-                    targets[lane] = t as u32;
-                    bundle.target[lane] = x[t * lanes + lane];
-                    bundle.target_low[lane] = capped.low.get(t * lanes + lane).copied().unwrap_or(0.0);
-                }
+                targets[lane] =
+                    rows.fill_weights(labels[lane], first + lane, lane, &mut bundle).map_or(u32::MAX, |t| t as u32);
             }
-            let targets = S::u32s::from_slice(simd, &targets[..lanes]);
-            let of_tile = Tile { simd, exp, x, low: &capped.low, targets, weights: rows.job.class_weights };
-            of_tile.statistics::<EXTRA>(exponentials, &mut bundle);
-            let finished = rows.finish(simd, classes, &bundle);
+            of_tile.targets = S::u32s::from_slice(simd, &targets[..lanes]);
+            let weights = [load_lanes(simd, &bundle.class_weight), load_lanes(simd, &bundle.row_weight)];
+            let statistics = of_tile.statistics::<EXTRA>(exponentials, weights);
+            let conclusion = rows.conclude(simd, classes, &statistics);
+            let finished = conclusion.lanes();
+            let (mut constant, mut is_alive) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
             for (lane, &label) in labels[..n].iter().enumerate() {
                 let row = first + lane;
                 if !out.details.is_empty() {
@@ -83,11 +108,14 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
                     out.details[row - all.start] = Standing::of(&logits, label).details(label, &finished, lane);
                 }
                 totals.push(label, row, &finished, lane, out.losses);
+                match rows.fate(label, &finished, lane) {
+                    Fate::Constant(value) => constant[lane] = value,
+                    Fate::Target(_) => is_alive[lane] = 1.0,
+                }
             }
             if let Some(writer) = &mut writer {
-                let fates = std::array::from_fn(|lane| rows.fate(labels[lane], &finished, lane));
-                let slope = rows.options.softcap.map(|_| &capped.slope[..]);
-                of_tile.gradient::<EXTRA>(exponentials, &finished, &fates, slope);
+                let fates = [load_lanes(simd, &is_alive), load_lanes(simd, &constant)];
+                of_tile.gradient::<EXTRA>(exponentials, &conclusion, slope, Some(fates));
                 write_tile(simd, part, writer, first, n, exponentials, buffer);
             }
             first += n;
@@ -114,64 +142,93 @@ impl<S: Simd> Tile<'_, S> {
         self.targets.simd_eq(S::u32s::splat(self.simd, c as u32))
     }
 
-    /// Statistics of the classes other than the target, into `bundle`, and their exponentials.
+    /// Statistics of the classes other than the target, and their exponentials; with the weights of the rows' classes and of the
+    /// rows.
     ///
-    /// A lane's sum carries at most `classes / 4 + 3` roundings, 19 at most.
+    /// Four accumulators in turn: a lane's sum carries at most `classes / 4 + 3` roundings, 22 at most.
     #[inline(always)]
-    fn statistics<const EXTRA: bool>(&self, exponentials: &mut [f32], bundle: &mut Bundle) {
+    fn statistics<const EXTRA: bool>(&self, exponentials: &mut [f32], weights_of_rows: [S::f32s; 2]) -> Statistics<S> {
         let Self { simd, exp, x, low, weights, .. } = *self;
-        let lanes = S::f32s::LEN;
+        let (lanes, classes) = (S::f32s::LEN, exponentials.len() / S::f32s::LEN);
         let (zero, none) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY));
         let mut largest = [splat(simd, f32::MIN); 4];
-        for (c, other) in exponentials.chunks_exact_mut(lanes).enumerate() {
-            let x = self.is_target(c).select(none, load(simd, x, c * lanes));
-            largest[c % 4] = at_least(largest[c % 4], x);
-            x.store_slice(other);
+        let (mut target, mut target_low) = (none, zero);
+        macro_rules! mask {
+            ($c:expr, $k:expr) => {
+                let (c, at) = ($c, $c * lanes..($c + 1) * lanes);
+                let (is_target, x) = (self.is_target(c), load(simd, x, at.start));
+                target = is_target.select(x, target);
+                if EXTRA && !low.is_empty() {
+                    target_low = is_target.select(load(simd, low, at.start), target_low);
+                }
+                let x = is_target.select(none, x);
+                largest[$k] = at_least(largest[$k], x);
+                x.store_slice(&mut exponentials[at]);
+            };
+        }
+        let quads = classes / 4 * 4;
+        for c in (0..quads).step_by(4) {
+            mask!(c, 0);
+            mask!(c + 1, 1);
+            mask!(c + 2, 2);
+            mask!(c + 3, 3);
+        }
+        for c in quads..classes {
+            mask!(c, 0);
         }
         let reference = largest[0].max(largest[1]).max(largest[2].max(largest[3]));
         let mut sums = [zero; 4];
         let mut deficits = [zero; 4];
-        for (c, other) in exponentials.chunks_exact_mut(lanes).enumerate() {
-            let x = load(simd, other, 0);
-            let mut d = x - reference;
-            if EXTRA {
-                if !low.is_empty() {
-                    d += load(simd, low, c * lanes);
+        macro_rules! add {
+            ($c:expr, $k:expr) => {
+                let (c, at) = ($c, $c * lanes..($c + 1) * lanes);
+                let x = load(simd, exponentials, at.start);
+                let mut d = x - reference;
+                if EXTRA {
+                    if !low.is_empty() {
+                        d += load(simd, low, at.start);
+                    }
+                    let w = self.is_target(c).select(zero, splat(simd, weights.map_or(1.0, |w| w[c])));
+                    deficits[$k] += w.simd_eq(zero).select(zero, w * (reference - x));
                 }
-                let w = self.is_target(c).select(zero, splat(simd, weights.map_or(1.0, |w| w[c])));
-                deficits[c % 4] += w.simd_eq(zero).select(zero, w * (reference - x));
-            }
-            let e = exp.of(d);
-            sums[c % 4] += e;
-            e.store_slice(other);
+                let e = exp.of(d);
+                sums[$k] += e;
+                e.store_slice(&mut exponentials[at]);
+            };
         }
-        reference.store_slice(&mut bundle.reference[..lanes]);
-        ((sums[0] + sums[1]) + (sums[2] + sums[3])).store_slice(&mut bundle.sum[..lanes]);
-        ((deficits[0] + deficits[1]) + (deficits[2] + deficits[3])).store_slice(&mut bundle.deficit[..lanes]);
+        for c in (0..quads).step_by(4) {
+            add!(c, 0);
+            add!(c + 1, 1);
+            add!(c + 2, 2);
+            add!(c + 3, 3);
+        }
+        for c in quads..classes {
+            add!(c, 0);
+        }
+        let [class_weight, row_weight] = weights_of_rows;
+        Statistics {
+            reference,
+            sum: (sums[0] + sums[1]) + (sums[2] + sums[3]),
+            deficit: (deficits[0] + deficits[1]) + (deficits[2] + deficits[3]),
+            target,
+            target_low,
+            class_weight,
+            row_weight,
+        }
     }
 
-    /// Turns the exponentials into the gradient.
+    /// Turns the exponentials into the gradient; where a row's fate is not positive, into the number that follows.
     #[inline(always)]
     fn gradient<const EXTRA: bool>(
         &self,
         exponentials: &mut [f32],
-        finished: &Finished,
-        fates: &[Fate; MAX_LANES],
+        conclusion: &Conclusion<S>,
         slope: Option<&[f32]>,
+        fates: Option<[S::f32s; 2]>,
     ) {
         let Self { simd, weights, .. } = *self;
         let lanes = S::f32s::LEN;
-        let (mut constant, mut has_target) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
-        for (lane, fate) in fates.iter().enumerate() {
-            match fate {
-                Fate::Constant(value) => constant[lane] = *value,
-                Fate::Target(_) => has_target[lane] = 1.0,
-            }
-        }
-        let constant = load_lanes(simd, &constant);
-        let is_alive = load_lanes(simd, &has_target).simd_gt(splat(simd, 0.0));
-        let (softmax, share) = (load_lanes(simd, &finished.softmax), load_lanes(simd, &finished.share));
-        let at_target = load_lanes(simd, &finished.at_target);
+        let Conclusion { softmax, share, at_target, .. } = *conclusion;
         for (c, g) in exponentials.chunks_exact_mut(lanes).enumerate() {
             let mut value = load(simd, g, 0) * softmax;
             if EXTRA {
@@ -179,9 +236,12 @@ impl<S: Simd> Tile<'_, S> {
             }
             value = self.is_target(c).select(at_target, value);
             if let Some(slope) = slope {
-                value *= load(simd, slope, c * lanes);
+                value = value * load(simd, slope, c * lanes);
             }
-            is_alive.select(value, constant).store_slice(g);
+            if let Some([is_alive, constant]) = fates {
+                value = is_alive.simd_gt(splat(simd, 0.0)).select(value, constant);
+            }
+            value.store_slice(g);
         }
     }
 }

@@ -39,6 +39,58 @@ pub(super) struct Bundle {
     pub(super) row_weight: Lanes,
 }
 
+/// A [`Bundle`] in vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Statistics<S: Simd> {
+    pub(super) reference: S::f32s,
+    pub(super) sum: S::f32s,
+    pub(super) deficit: S::f32s,
+    pub(super) target: S::f32s,
+    pub(super) target_low: S::f32s,
+    pub(super) class_weight: S::f32s,
+    pub(super) row_weight: S::f32s,
+}
+
+impl Bundle {
+    #[inline(always)]
+    pub(super) fn statistics<S: Simd>(&self, simd: S) -> Statistics<S> {
+        Statistics {
+            reference: load_lanes(simd, &self.reference),
+            sum: load_lanes(simd, &self.sum),
+            deficit: load_lanes(simd, &self.deficit),
+            target: load_lanes(simd, &self.target),
+            target_low: load_lanes(simd, &self.target_low),
+            class_weight: load_lanes(simd, &self.class_weight),
+            row_weight: load_lanes(simd, &self.row_weight),
+        }
+    }
+}
+
+/// [`Finished`] in vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Conclusion<S: Simd> {
+    pub(super) loss: S::f32s,
+    pub(super) lse: S::f32s,
+    pub(super) log_prob: S::f32s,
+    pub(super) softmax: S::f32s,
+    pub(super) share: S::f32s,
+    pub(super) at_target: S::f32s,
+}
+
+impl<S: Simd> Conclusion<S> {
+    #[inline(always)]
+    pub(super) fn lanes(&self) -> Finished {
+        Finished {
+            loss: to_lanes::<S>(self.loss),
+            lse: to_lanes::<S>(self.lse),
+            log_prob: to_lanes::<S>(self.log_prob),
+            softmax: to_lanes::<S>(self.softmax),
+            share: to_lanes::<S>(self.share),
+            at_target: to_lanes::<S>(self.at_target),
+        }
+    }
+}
+
 /// What a bundle came to, one row a lane.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::cpu) struct Finished {
@@ -76,8 +128,8 @@ pub(super) fn finish<S: Simd>(
     classes: usize,
     weight_sum: f64,
     gradient_scale: f64,
-    bundle: &Bundle,
-) -> Finished {
+    statistics: &Statistics<S>,
+) -> Conclusion<S> {
     macro_rules! of {
         ($value:expr) => {
             splat(simd, $value)
@@ -85,17 +137,11 @@ pub(super) fn finish<S: Simd>(
     }
     let (zero, inverse_t) = (of!(0.0), of!(options.inverse_temperature()));
     let exp = Exp::new(simd, 1.0);
-    let [reference, sum, x_t, w_t, r] = [
-        load_lanes(simd, &bundle.reference),
-        load_lanes(simd, &bundle.sum),
-        load_lanes(simd, &bundle.target),
-        load_lanes(simd, &bundle.class_weight),
-        load_lanes(simd, &bundle.row_weight),
-    ];
+    let Statistics { reference, sum, deficit, target: x_t, target_low, class_weight: w_t, row_weight: r } = *statistics;
     let is_alone = sum.simd_eq(zero);
 
     let log_sum = ln(simd, sum);
-    let distance = (reference - x_t) - load_lanes(simd, &bundle.target_low);
+    let distance = (reference - x_t) - target_low;
     // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
     let scaled = distance * inverse_t;
     let z = scaled + log_sum;
@@ -123,19 +169,19 @@ pub(super) fn finish<S: Simd>(
     let share = options.label_smoothing / classes as f32;
     if share > 0.0 {
         let w_rest = of!(weight_sum as f32) - w_t;
-        let deficit = load_lanes(simd, &bundle.deficit) * inverse_t;
+        let deficit = deficit * inverse_t;
         let spread = weighted(simd, w_t, margin.softplus) + weighted(simd, w_rest, over) + deficit;
         total += of!(share) * spread;
         softmax += of!(share * weight_sum as f32) * margin.sigmoid;
         at_target += of!(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
     }
     let scale = r * of!((gradient_scale / f64::from(options.temperature)) as f32);
-    Finished {
-        loss: to_lanes::<S>(is_odd.select(nan, weighted(simd, r, total))),
-        lse: to_lanes::<S>(lse),
-        log_prob: to_lanes::<S>(is_odd.select(nan, -margin.softplus)),
-        softmax: to_lanes::<S>(is_alone.select(zero, softmax * scale / sum)),
-        share: to_lanes::<S>(scale * of!(share)),
-        at_target: to_lanes::<S>(at_target * scale),
+    Conclusion {
+        loss: is_odd.select(nan, weighted(simd, r, total)),
+        lse,
+        log_prob: is_odd.select(nan, -margin.softplus),
+        softmax: is_alone.select(zero, softmax * scale / sum),
+        share: scale * of!(share),
+        at_target: at_target * scale,
     }
 }

@@ -30,7 +30,7 @@ use super::{Job, Outcome, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
-use finish::{Bundle, finish};
+use finish::{Bundle, Conclusion, Statistics, finish};
 use partition::Merged;
 
 /// Classes up to which rows lie across lanes.
@@ -147,7 +147,15 @@ impl<M: MarginLoss> Rows<'_, M> {
 
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, classes: usize, bundle: &Bundle) -> Finished {
-        finish(simd, &self.options, self.loss, classes, self.weight_sum, self.scale, bundle)
+        self.conclude(simd, classes, &bundle.statistics(simd)).lanes()
+    }
+
+    #[inline(always)]
+    fn conclude<S: Simd>(&self, simd: S, classes: usize, statistics: &Statistics<S>) -> Conclusion<S> {
+        simd.vectorize(
+            #[inline(always)]
+            || finish(simd, &self.options, self.loss, classes, self.weight_sum, self.scale, statistics),
+        )
     }
 
     #[inline(always)]

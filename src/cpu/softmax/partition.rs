@@ -77,12 +77,6 @@ impl<S: Simd> Partition<S> {
         e
     }
 
-    /// Whether nothing has given it a reference.
-    #[inline(always)]
-    pub(in crate::cpu) fn is_new(&self) -> bool {
-        self.reference == f32::MIN
-    }
-
     /// The reference in every lane.
     #[inline(always)]
     pub(in crate::cpu) fn references(&self) -> S::f32s {

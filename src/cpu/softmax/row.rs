@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::cap::{Capped, cap};
 use super::finish::{Finished, MarginLoss};
 use super::partition::{Extra, Merged, Partition};
-use super::stretch::Stretch;
+use super::stretch::{Stretch, glance};
 use super::{Fate, Rows, SEGMENT};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{
@@ -85,11 +85,19 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         new: Option<&Unread>,
         kept: Option<Kept<'_>>,
     ) -> Merged {
-        if self.rows.has_extra {
-            self.blocks::<S, true>(simd, exp, old, new, kept)
-        } else {
-            self.blocks::<S, false>(simd, exp, old, new, kept)
+        if old.is_none() && new.is_none() {
+            return Merged::NONE;
         }
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                if self.rows.has_extra {
+                    self.blocks::<S, true>(simd, exp, old, new, kept)
+                } else {
+                    self.blocks::<S, false>(simd, exp, old, new, kept)
+                }
+            },
+        )
     }
 
     #[inline(always)]
@@ -108,7 +116,19 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
             factors(simd, exp, levels, old.reference, old.softmax);
         }
         let mut partition = Partition::new(simd);
-        let blocks = self.classes.len().div_ceil(length);
+        let (blocks, whole) = (self.classes.len().div_ceil(length), self.classes.len() / length);
+        // This depends on the row alone, as its bits do; the way that its blocks are gone over does not.
+        if let Some(new) = new.filter(|_| !EXTRA) {
+            let (first, n) = (self.classes.start, whole * length);
+            if let Some(source) = self.part.source(self.part.row_start(new.row) + first, n) {
+                let hole = new.target.and_then(|t| t.checked_sub(first)).filter(|&t| t < n);
+                simd.vectorize(
+                    #[inline(always)]
+                    // SAFETY: the source is `n` long, and this step has it to itself.
+                    || unsafe { glance(simd, exp, source, whole, hole, &mut partition) },
+                );
+            }
+        }
         let is_constant = old.is_some_and(|old| matches!(old.fate, Fate::Constant(_)));
         let is_plain = !EXTRA && !is_constant && self.part.has_source();
         let mut b = 0;
@@ -118,12 +138,14 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
                 && b < self.classes.len() / length
                 && !self.writer.as_ref().is_some_and(|writer| old.is_some() && writer.shares_line())
             {
-                let whole = self.classes.len() / length;
                 self.stretch(simd, exp, old, new, b..whole, &mut kept, &mut partition);
                 b = whole;
             }
             if b < blocks {
-                self.block::<S, EXTRA>(simd, exp, old, new, b, &mut kept, &mut partition);
+                simd.vectorize(
+                    #[inline(always)]
+                    || self.block::<S, EXTRA>(simd, exp, old, new, b, &mut kept, &mut partition),
+                );
                 b += 1;
             }
         }

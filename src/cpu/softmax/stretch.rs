@@ -36,33 +36,26 @@ impl Stretch<'_, '_> {
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(self, simd: S, exp: Exp<S>, partition: &mut Partition<S>) {
         let is_bf16 = self.old.as_ref().is_some_and(|(_, writer)| writer.is_bf16());
-        // SAFETY: the caller's promise.
-        unsafe {
-            match (self.new, self.old.is_some(), self.kept.is_some()) {
-                (None, _, _) if is_bf16 => self.blocks::<S, Nothing, true, true, false>(simd, exp, Nothing, partition),
-                (None, _, _) => self.blocks::<S, Nothing, true, false, false>(simd, exp, Nothing, partition),
-                (Some(Source::F32(x)), false, false) => {
-                    self.blocks::<S, F32, false, false, false>(simd, exp, F32(x), partition);
-                }
-                (Some(Source::F32(x)), false, true) => {
-                    self.blocks::<S, F32, false, false, true>(simd, exp, F32(x), partition);
-                }
-                (Some(Source::F32(x)), true, _) => {
-                    self.blocks::<S, F32, true, false, true>(simd, exp, F32(x), partition);
-                }
-                (Some(Source::Bf16(x)), false, false) => {
-                    self.blocks::<S, Bf16, false, false, false>(simd, exp, Bf16(x), partition);
-                }
-                (Some(Source::Bf16(x)), false, true) => {
-                    self.blocks::<S, Bf16, false, false, true>(simd, exp, Bf16(x), partition);
-                }
-                (Some(Source::Bf16(x)), true, _) if is_bf16 => {
-                    self.blocks::<S, Bf16, true, true, true>(simd, exp, Bf16(x), partition);
-                }
-                (Some(Source::Bf16(x)), true, _) => {
-                    self.blocks::<S, Bf16, true, false, true>(simd, exp, Bf16(x), partition);
-                }
-            }
+        // Each is a function of its own: what is inlined into one function takes its stack all at once where nothing is optimised.
+        macro_rules! blocks {
+            ($logits:expr, $writes:literal, $bf16:literal, $keeps:literal) => {
+                simd.vectorize(
+                    #[inline(always)]
+                    // SAFETY: the caller's promise.
+                    || unsafe { self.blocks::<S, _, $writes, $bf16, $keeps>(simd, exp, $logits, partition) },
+                )
+            };
+        }
+        match (self.new, self.old.is_some(), self.kept.is_some()) {
+            (None, _, _) if is_bf16 => blocks!(Nothing, true, true, false),
+            (None, _, _) => blocks!(Nothing, true, false, false),
+            (Some(Source::F32(x)), false, false) => blocks!(F32(x), false, false, false),
+            (Some(Source::F32(x)), false, true) => blocks!(F32(x), false, false, true),
+            (Some(Source::F32(x)), true, _) => blocks!(F32(x), true, false, true),
+            (Some(Source::Bf16(x)), false, false) => blocks!(Bf16(x), false, false, false),
+            (Some(Source::Bf16(x)), false, true) => blocks!(Bf16(x), false, false, true),
+            (Some(Source::Bf16(x)), true, _) if is_bf16 => blocks!(Bf16(x), true, true, true),
+            (Some(Source::Bf16(x)), true, _) => blocks!(Bf16(x), true, false, true),
         }
     }
 
@@ -83,14 +76,6 @@ impl Stretch<'_, '_> {
         // Known to be there, it is not asked for again and again.
         let kept =
             if KEEPS { kept.unwrap_or_else(|| unreachable!("a place for what is kept")) } else { std::ptr::null_mut() };
-        if X::IS_SOME && statistics.is_new() {
-            let mut highest = splat(simd, f32::MIN);
-            for b in 0..blocks.min(GLANCE) {
-                // SAFETY: the caller's promise.
-                highest = highest.max(largest::<S>(&unsafe { x.block(simd, b, hole) }));
-            }
-            statistics.raise_to(simd, exp, highest, false);
-        }
         for b in 0..blocks {
             let first = b * length;
             if WRITES {
@@ -137,6 +122,33 @@ impl Stretch<'_, '_> {
         }
         *partition = statistics;
     }
+}
+
+/// Gives statistics of nothing their first reference: the largest logit of the first few blocks.
+///
+/// # Safety
+/// `source` is valid for `blocks` blocks.
+#[inline(always)]
+pub(super) unsafe fn glance<S: Simd>(
+    simd: S,
+    exp: Exp<S>,
+    source: Source,
+    blocks: usize,
+    hole: Option<usize>,
+    partition: &mut Partition<S>,
+) {
+    let mut highest = splat(simd, f32::MIN);
+    for b in 0..blocks.min(GLANCE) {
+        // SAFETY: the caller's promise.
+        let block = unsafe {
+            match source {
+                Source::F32(x) => F32(x).block(simd, b, hole),
+                Source::Bf16(x) => Bf16(x).block(simd, b, hole),
+            }
+        };
+        highest = highest.max(largest::<S>(&block));
+    }
+    partition.raise_to(simd, exp, highest, false);
 }
 
 /// Logits in memory.

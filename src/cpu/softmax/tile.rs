@@ -20,7 +20,9 @@ pub(super) fn load_tile<S: Simd>(
         }
         return;
     }
-    let Some(rows) = part.rows_together(first, n, buffer) else {
+    // A vector may reach into rows behind the tile's.
+    let reach = (part.rows().end - first).min(n + lanes.div_ceil(classes.max(1)));
+    let Some(rows) = part.rows_together(first, reach, buffer) else {
         for lane in 0..n {
             let row = part.row(first + lane, buffer);
             (0..classes).for_each(|c| tile[c * lanes + lane] = row[c]);

@@ -1,0 +1,90 @@
+//! A row's bits depend on the row: not on where it lies in memory, where its gradient goes, or which rows come with it.
+
+use crate::common::random::Random;
+use crate::{instructions, random};
+use half::bf16;
+use logloss::cpu::{self, LogitsMut, Outputs};
+use logloss::{Batch, CrossEntropy, Logits, Reduction, Shape};
+
+/// Losses and gradient of a batch whose gradient starts `offset` elements behind a cache line.
+fn evaluate<T: Copy>(batch: &Batch<'_>, zero: T, offset: usize) -> (Vec<u32>, Vec<T>)
+where
+    for<'a> LogitsMut<'a>: From<&'a mut [T]>,
+{
+    let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index: vec![-100], ..CrossEntropy::default() };
+    let mut memory = vec![zero; batch.logits.len() + 128];
+    let start = memory.as_ptr().align_offset(64) + offset;
+    let gradient = &mut memory[start..start + batch.logits.len()];
+    let mut losses = vec![0.0; batch.layout.rows() as usize];
+    let outputs = Outputs { losses: Some(&mut losses), gradient: Some((&mut *gradient).into()), ..Outputs::default() };
+    cpu::evaluate_into(&loss, batch, outputs).expect("a valid batch");
+    (losses.iter().map(|loss| loss.to_bits()).collect(), gradient.to_vec())
+}
+
+/// Classes of a tile, of less than a block, of blocks with and without a rest, and of segments.
+const CLASSES: [usize; 6] = [10, 100, 512, 700, 1003, 33_000];
+
+#[test]
+fn neighbours_and_places_change_no_bit() {
+    let mut random = Random(31);
+    for classes in CLASSES {
+        let n = 37;
+        let rows = random::rows(&mut random, n, classes, 0);
+        let plain = |from: usize, to: usize| Batch { class_weights: None, row_weights: None, ..rows.chunk(from..to) };
+        let (losses, gradient) = evaluate(&plain(0, n), 0.0_f32, 0);
+        assert!(rows.targets.contains(&-100), "some rows are ignored");
+        for offset in [1, 5, 15] {
+            let (of, g) = evaluate(&plain(0, n), 0.0_f32, offset);
+            assert!(
+                of == losses && g.iter().map(|g| g.to_bits()).eq(gradient.iter().map(|g| g.to_bits())),
+                "{classes}"
+            );
+        }
+        for (from, to) in [(0, 1), (1, 2), (3, 20), (19, 37), (36, 37)] {
+            let (of, g) = evaluate(&plain(from, to), 0.0_f32, from % 16);
+            assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}");
+            let want = &gradient[from * classes..to * classes];
+            assert!(g.iter().map(|g| g.to_bits()).eq(want.iter().map(|g| g.to_bits())), "{classes}, {from}..{to}");
+        }
+    }
+}
+
+#[test]
+fn nor_those_of_bfloat16() {
+    let mut random = Random(32);
+    for classes in CLASSES {
+        let n = 21;
+        let rows = random::rows(&mut random, n, classes, 0);
+        let logits: Vec<bf16> = rows.logits.iter().map(|&x| bf16::from_f32(x)).collect();
+        let plain = |from: usize, to: usize| {
+            let logits = Logits::Bf16(&logits[from * classes..to * classes]);
+            Batch::new(Shape::new((to - from) as u32, classes as u32), logits, &rows.targets[from..to])
+        };
+        let (losses, gradient) = evaluate(&plain(0, n), bf16::ZERO, 0);
+        for (from, to, offset) in [(0, n, 1), (0, n, 31), (2, 3, 0), (5, 20, 7)] {
+            let (of, g) = evaluate(&plain(from, to), bf16::ZERO, offset);
+            assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}");
+            assert!(g == gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}");
+        }
+    }
+}
+
+#[test]
+fn large_batches_are_their_parts() {
+    // Enough rows for several parts a thread, on every set of instructions.
+    let (n, classes) = (3000, 130);
+    let mut random = Random(33);
+    let rows = random::rows(&mut random, n, classes, 0);
+    let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index: vec![-100], ..CrossEntropy::default() };
+    let batch = Batch { class_weights: None, row_weights: None, ..rows.batch() };
+    for set in instructions() {
+        let all = cpu::evaluate_with(set, &loss, crate::ALL, &batch).expect("a valid batch");
+        for from in (0..n).step_by(700) {
+            let to = n.min(from + 700);
+            let part = Batch { class_weights: None, row_weights: None, ..rows.chunk(from..to) };
+            let part = cpu::evaluate_with(set, &loss, crate::ALL, &part).expect("a valid batch");
+            assert_eq!(part.losses, all.losses[from..to], "{set:?}");
+            assert!(part.gradient == all.gradient[from * classes..to * classes], "{set:?}");
+        }
+    }
+}
