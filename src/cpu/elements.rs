@@ -1,7 +1,7 @@
 //! Losses of every logit on its own.
 
 use super::simd::math::{Exp, weighted};
-use super::simd::memory::fetch_ahead;
+use super::simd::memory::fetch_vector;
 use super::simd::{
     BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_up_to, splat, store_block, store_up_to,
 };
@@ -104,8 +104,7 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
             for (b, x) in x.chunks(length).enumerate() {
                 let at = b * length..b * length + x.len();
                 let t = &t[at.clone()];
-                fetch_ahead(x);
-                fetch_ahead(t);
+                let places = [x.as_ptr(), t.as_ptr()];
                 let [x, t] = [load_up_to(simd, x, 0.0), load_up_to(simd, t, 0.0)];
                 let mut q = [splat(simd, 1.0); BLOCK];
                 if job.pos_weights.is_some() {
@@ -113,6 +112,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                 }
                 let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
                 for i in 0..BLOCK {
+                    // One by one, so that the computation goes on while memory takes them.
+                    places.map(|place| fetch_vector::<S>(place.wrapping_add(i * S::f32s::LEN)));
                     (l[i], g[i]) = loss.element(simd, exp, x[i], t[i], q[i]);
                 }
                 if has_weights {

@@ -19,7 +19,7 @@ impl ElementLoss for SigmoidFocal {
     #[inline(always)]
     fn element<S: Simd>(&self, simd: S, exp: Exp<S>, x: S::f32s, t: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
         let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
-        let margin = Margin::new(simd, exp, x, zero);
+        let margin = Margin::of(simd, exp, x);
         let not_t = one - t;
         let ce = weighted(simd, t, margin.softplus_negated) + weighted(simd, not_t, margin.softplus);
         let (p, not_p) = (margin.sigmoid, margin.sigmoid_negated);

@@ -50,6 +50,16 @@ impl<S: Simd> Exp<S> {
         self.power(d.mul_sub(k, biased - splat(simd, ROUND)), biased)
     }
 
+    /// `exp(factor * d)` within 1 ULP for every `d`.
+    #[inline(always)]
+    pub(in crate::cpu) fn precise(self, d: S::f32s) -> S::f32s {
+        let Self { simd, k, k_low, lowest } = self;
+        let d = at_least(lowest, d);
+        let biased = d.mul_add(k, splat(simd, ROUND));
+        let r = d.mul_sub(k, biased - splat(simd, ROUND));
+        self.power(d.mul_add(k_low, r), biased)
+    }
+
     /// `exp(factor * (d + low))` within 1 ULP for every `d`.
     #[inline(always)]
     pub(in crate::cpu) fn of_two(self, d: S::f32s, low: S::f32s) -> S::f32s {
@@ -150,6 +160,8 @@ pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// What a margin `z` says of a decision between two, each to a few u relative at both ends.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Margin<S: Simd> {
+    /// `log(1 + e^-|z|)`, which both softplus have in common.
+    pub(in crate::cpu) log: S::f32s,
     /// `log(1 + e^z)`.
     pub(in crate::cpu) softplus: S::f32s,
     /// `log(1 + e^-z)`.
@@ -164,14 +176,27 @@ impl<S: Simd> Margin<S> {
     /// Of `z + low`. NaN makes everything NaN.
     #[inline(always)]
     pub(in crate::cpu) fn new(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> Self {
-        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
         // The smaller of the two odds, at most 1.
+        let is_positive = z.simd_gt(splat(simd, 0.0));
+        Self::of_odds(simd, z, exp.of_two(-z.abs(), is_positive.select(-low, low)))
+    }
+
+    /// Of `z`.
+    #[inline(always)]
+    pub(in crate::cpu) fn of(simd: S, exp: Exp<S>, z: S::f32s) -> Self {
+        Self::of_odds(simd, z, exp.precise(-z.abs()))
+    }
+
+    /// Of a margin and `e = exp(-|z|)`.
+    #[inline(always)]
+    fn of_odds(simd: S, z: S::f32s, e: S::f32s) -> Self {
+        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
         let is_positive = z.simd_gt(zero);
-        let e = exp.of_two(-z.abs(), is_positive.select(-low, low));
         let log = ln_1p(simd, e);
         let likely = one / (one + e);
         let unlikely = e * likely;
         Self {
+            log,
             softplus: at_least(zero, z) + log,
             softplus_negated: at_least(zero, -z) + log,
             sigmoid: is_positive.select(likely, unlikely),

@@ -22,12 +22,11 @@ pub(in crate::cpu) fn prefetch(address: *const u8) {
     let _ = address;
 }
 
-/// Fetches the lines that come [`AHEAD`] bytes behind those of `values`.
+/// Fetches the line that comes [`AHEAD`] bytes behind a vector, one time a line.
 #[inline(always)]
-pub(in crate::cpu) fn fetch_ahead<T>(values: &[T]) {
-    let from = values.as_ptr().cast::<u8>().wrapping_add(AHEAD);
-    for line in 0..size_of_val(values).div_ceil(LINE) {
-        prefetch(from.wrapping_add(LINE * line));
+pub(in crate::cpu) fn fetch_vector<S: Simd>(vector: *const f32) {
+    if vector.addr() % LINE < size_of::<f32>() * S::f32s::LEN {
+        prefetch(vector.cast::<u8>().wrapping_add(AHEAD));
     }
 }
 
