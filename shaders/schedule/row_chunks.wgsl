@@ -9,6 +9,7 @@
 // excluded_class, Partial, partial_*, Record, row_map, row_map_special, special_class, is_constant, constant.
 // Provides: Extent, row_extent, Span, whole_row, excluded_chunk, add_sides, read_span, write_span, write_edge. Rows and chunks count from the start of the window.
 
+override SHORT: bool = false; // true where a team is a lane, and a row has no block of four chunks
 override EDGES: bool = true;  // false where every row starts and ends on a chunk boundary and the masks are dead weight
 // Blocks of four chunks a lane sums before it starts afresh: bounds the length, and so the rounding error, of a running sum.
 const STRIP = 64u;
@@ -74,6 +75,14 @@ fn add_block(acc: Partial, chunk: u32, e: Extent, excluded: u32, row: Row) -> Pa
     return partial_add(r, x3, interior_classes(c.w, e, excluded), row);
 }
 
+// What a chunk has of the row, if it is `mine`, but the excluded class.
+fn add_masked(acc: Partial, chunk: u32, e: Extent, mine: bool, excluded_class: u32, row: Row) -> Partial {
+    let class_id = classes_of(chunk, e);
+    let keep = (class_id < vec4(params.classes)) & (class_id != vec4(excluded_class)) & vec4(mine);
+    let x = select(vec4(params.minus_infinity), capped(load_here(chunk)), keep);
+    return partial_add(partial_raise(acc, largest(x)), x, select(vec4(0xffffffffu), class_id, keep), row);
+}
+
 // The chunks that need a mask: the target's, and the row's first and last where it shares them.
 fn add_side(
     acc: Partial, side: u32, e: Extent, span: Span, excluded: u32, excluded_class: u32, row: Row,
@@ -90,11 +99,7 @@ fn add_side(
             mine = span.back && e.end % 4u != 0u && (chunk != e.begin / 4u || e.begin % 4u == 0u);
         }
     }
-    chunk = select(params.first_chunk, chunk, mine);
-    let class_id = classes_of(chunk, e);
-    let keep = (class_id < vec4(params.classes)) & (class_id != vec4(excluded_class)) & vec4(mine);
-    let x = select(vec4(params.minus_infinity), capped(load_here(chunk)), keep);
-    return partial_add(partial_raise(acc, largest(x)), x, select(vec4(0xffffffffu), class_id, keep), row);
+    return add_masked(acc, select(params.first_chunk, chunk, mine), e, mine, excluded_class, row);
 }
 
 override SIDES: u32 = select(1u, 3u, EDGES);
@@ -114,8 +119,18 @@ fn add_sides(e: Extent, span: Span, row: Row, lane: Lane) -> Partial {
     return acc;
 }
 
+// One reading of a short row, by a lane alone: masks cost less than loops over blocks that it does not have.
+fn read_short(e: Extent, row: Row) -> Partial {
+    var acc = partial_identity();
+    for (var chunk = e.begin / 4u; 4u * chunk < e.end; chunk++) {
+        acc = add_masked(acc, chunk, e, true, excluded_class(row), row);
+    }
+    return acc;
+}
+
 // One reading of a span: what this lane finds there.
 fn read_span(e: Extent, span: Span, row: Row, lane: Lane) -> Partial {
+    if SHORT { return read_short(e, row); }
     let excluded = excluded_chunk(e, row);
     var acc = add_sides(e, span, row, lane);
     let stride = 4u * TEAM;

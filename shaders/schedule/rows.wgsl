@@ -1,5 +1,5 @@
-// A team of lanes owns a group of rows, class axis last, and takes them one after another. A team is a workgroup, or a lane by
-// itself where rows are short or there is no lane to wait for.
+// A team of lanes owns a group of rows, class axis last, and takes them one after another; or a row, where nothing is written that
+// two rows might share. A team is a workgroup, or a lane by itself where rows are short or there is no lane to wait for.
 //
 // Needs: schedule/team_*, schedule/row_chunks, schedule/held or schedule/reread, reduce, and of a loss or pass fragment also row_begin, ROW_PASSES, row_continue,
 // row_finish, READS_ROW. Provides: load_logit, record_of, and the entry points forward and forward_gradient.
@@ -25,9 +25,8 @@ fn read_row(held: Held, e: Extent, index: u32, lane: Lane) -> Record {
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, lane: Lane) {
     let me = team_lane(lane);
-    let first = team_of(workgroup.x + workgroup.y * grid.x, lane) * params.group_rows;
-    let end = min(first + params.group_rows, params.rows);
-    for (var row = first; row < end; row++) {
+    let row = team_of(workgroup.x + workgroup.y * grid.x, lane);
+    if row < params.rows {
         let e = row_extent(row);
         let record = read_row(hold_row(e, me), e, row, me);
     }

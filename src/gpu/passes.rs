@@ -89,8 +89,10 @@ impl Softmax {
         for (window, tail) in windows.chain(plan.tail.map(|w| (w, true))) {
             let elements = Elements { words: tail, ..Elements::new(DType::F32, false, Gradient::Separate) };
             let shader = Shader::Rows { fragment: LossFragment::Softmax, elements, schedule: plan.schedule };
-            let switches =
-                Switches::default().with(Switch::Logarithm, self.logarithm).with(Switch::Edges, tail || !plan.aligned);
+            let switches = Switches::default()
+                .with(Switch::Logarithm, self.logarithm)
+                .with(Switch::Edges, tail || !plan.aligned)
+                .with(Switch::Short, plan.short);
             let part = logits.part(window, alignment);
             let mut options = [0.0; 8];
             options[..4].copy_from_slice(&softmax_options(self.temperature, 0.0, 0.0));
@@ -109,7 +111,7 @@ impl Softmax {
                     (bindings::LOGITS, part.binding),
                     (bindings::GRADIENT, output.part(window, alignment).binding),
                 ],
-                workgroups: plan.workgroups(&layout, window),
+                workgroups: plan.workgroups(&layout, window, true),
             };
             if plan.slicing.is_none() {
                 recorder.push(step);

@@ -21,6 +21,8 @@ pub struct Plan {
     pub group_rows: u32,
     /// Chunks of a row that a lane holds in registers, so that the gradient needs no second reading; 0 if none.
     pub held: u32,
+    /// Rows of a lane have fewer logits than a block of chunks, and are read chunk by chunk.
+    pub short: bool,
     /// How rows are sliced, if they are.
     pub slicing: Option<Slicing>,
     /// Every row (or every class of a sample) starts and ends on a chunk boundary.
@@ -38,13 +40,15 @@ impl Plan {
         self.slicing.map_or((0, 0), |slicing| slicing.scratch_bytes(rows))
     }
 
-    /// Workgroups over a window of rows or samples.
-    pub(crate) fn workgroups(&self, layout: &Layout, window: Window) -> u32 {
+    /// Workgroups over a window of rows or samples. What `maps` logits may write chunks that rows share, so that a team needs the
+    /// whole group; what only reads them takes a row.
+    pub(crate) fn workgroups(&self, layout: &Layout, window: Window, maps: bool) -> u32 {
+        let rows = if maps { self.group_rows } else { 1 };
         match self.schedule {
             // The dispatches over slices count them for themselves.
             RowSchedule::Slices => window.count,
-            RowSchedule::Workgroup(_) => window.count.div_ceil(self.group_rows),
-            RowSchedule::Lane => window.count.div_ceil(self.group_rows).div_ceil(self.lanes),
+            RowSchedule::Workgroup(_) => window.count.div_ceil(rows),
+            RowSchedule::Lane => window.count.div_ceil(rows).div_ceil(self.lanes),
             RowSchedule::Planes => (window.count * layout.inner().div_ceil(CHUNK)).div_ceil(self.lanes),
             // Windows of blocks.
             RowSchedule::Blocks { .. } => window.count,
@@ -71,6 +75,9 @@ const ALIGNED_ROWS: u32 = 64;
 
 /// Logits in a chunk: what a lane loads at once.
 const CHUNK: u32 = 4;
+
+/// Chunks that a lane adds up together: `add_block` of `shaders/schedule/row_chunks.wgsl`.
+const BLOCK_CHUNKS: u32 = 4;
 
 /// Lanes for a row, by its length. A row is read in blocks of four chunks a lane; wider workgroups keep more loads in
 /// flight, narrower ones waste fewer lanes on short rows.
@@ -129,6 +136,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             reduce,
             group_rows: 1,
             held: 0,
+            short: false,
             slicing: None,
             aligned: layout.inner().is_multiple_of(CHUNK),
             windows: cut(layout.outer(), &[1])?,
@@ -162,6 +170,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             reduce,
             group_rows,
             held: 0,
+            short: false,
             slicing: Some(slicing),
             aligned,
             windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
@@ -183,6 +192,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
         reduce,
         group_rows,
         held,
+        short: schedule == RowSchedule::Lane && layout.classes() < BLOCK_CHUNKS * CHUNK,
         slicing: None,
         aligned,
         windows,
@@ -217,6 +227,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
         reduce: reduce(caps, tuning)?,
         group_rows: 1,
         held: 0,
+        short: false,
         slicing: None,
         aligned: tail_blocks == 0,
         windows: cut(whole)?,
@@ -247,6 +258,7 @@ pub(crate) fn plan_regions(
         reduce: reduce(caps, tuning)?,
         group_rows: section,
         held: 0,
+        short: false,
         slicing: None,
         aligned: layout.inner().is_multiple_of(CHUNK),
         // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.

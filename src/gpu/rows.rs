@@ -85,6 +85,7 @@ fn variant(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> (S
     let switches = program
         .switches
         .with(Switch::Edges, tail || !plan.aligned)
+        .with(Switch::Short, plan.short)
         .with(Switch::Aligned, plan.aligned)
         .with(Switch::Rounds, has_rounds(elements, plan))
         .with(Switch::ElementLosses, element_losses);
@@ -165,7 +166,8 @@ impl<'a> Call<'_, 'a> {
             (bindings::STATUS, whole(&scratch.status)),
         ];
         bindings.extend(gradient.map(|g| (bindings::GRADIENT, g.binding)));
-        let workgroups = plan.workgroups(layout, window);
+        let maps = kernel.elements().place != Place::None || element_part.is_some();
+        let workgroups = plan.workgroups(layout, window, maps);
         Step { pipeline: pipeline(kernel, plan, tail, element_part.is_some()), params, bindings, workgroups }
     }
 }

@@ -5,6 +5,8 @@
 pub(crate) enum Switch {
     /// Rows share chunks with their neighbours, or with the gaps between them.
     Edges,
+    /// A row of a lane has no block of chunks.
+    Short,
     /// Every class of a sample starts on a chunk boundary.
     Aligned,
     /// Lanes that share a word take turns.
@@ -50,6 +52,7 @@ impl Switch {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Edges => "EDGES",
+            Self::Short => "SHORT",
             Self::Aligned => "ALIGNED",
             Self::Rounds => "ROUNDS",
             Self::Gaps => "GAPS",

@@ -211,7 +211,8 @@ impl Shader {
         match self {
             Self::Rows { fragment, schedule, .. } => {
                 let own: &[Switch] = match schedule {
-                    RowSchedule::Workgroup(_) | RowSchedule::Lane | RowSchedule::Slices => &[Switch::Edges],
+                    RowSchedule::Workgroup(_) | RowSchedule::Slices => &[Switch::Edges],
+                    RowSchedule::Lane => &[Switch::Edges, Switch::Short],
                     RowSchedule::Planes => &[Switch::Aligned, Switch::Rounds],
                     RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
                 };
