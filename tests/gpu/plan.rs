@@ -30,6 +30,8 @@ fn classes_decide_who_owns_a_row_on_a_gpu() {
     // Classes, schedule, lanes, chunks that a lane holds, slices.
     for (classes, schedule, lanes, held, slices) in [
         (1, RowSchedule::Lane, 64, 0, None),
+        (15, RowSchedule::Lane, 64, 0, None),
+        (16, RowSchedule::Lane, 64, 0, None),
         (32, RowSchedule::Lane, 64, 0, None),
         (33, WORKGROUP, 32, 1, None),
         (131, WORKGROUP, 32, 1, None),
@@ -51,6 +53,8 @@ fn classes_decide_who_owns_a_row_on_a_gpu() {
         let plan = planned(Shape::new(16, classes), &GPU);
         let got = (plan.schedule, plan.lanes, plan.held, plan.slicing.map(|slicing| slicing.count));
         assert_eq!(got, (schedule, lanes, held, slices), "{classes} classes");
+        // A block has four chunks of four.
+        assert_eq!(plan.short, classes < 16, "{classes} classes");
     }
 }
 
