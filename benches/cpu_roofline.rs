@@ -2,7 +2,8 @@
 //!
 //! Rounds of a read-only sum, of a copy with streaming stores, and of every pass over the same arrays, in turn, so that a drifting
 //! machine moves all of them. Prints each pass's median time, and its GB/s as a share of the sum's (forward) or the copy's
-//! (gradient into a second buffer), as medians over the rounds of the share within a round:
+//! (gradient into a second buffer), as medians over the rounds of the share within a round. The first line says how many vector
+//! operations the threads do in a second, which is what bounds a pass that memory does not:
 //!
 //! ```text
 //! RAYON_NUM_THREADS=2 cargo bench --bench cpu_roofline
@@ -14,6 +15,7 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::Instant;
 
+use fearless_simd::{Level, Simd, SimdBase, SimdFloat};
 use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
 use logloss::half::bf16;
 use logloss::{Batch, BceWithLogits, CrossEntropy, Logits, Shape};
@@ -36,8 +38,13 @@ fn main() {
     let rounds = std::env::var("LOGLOSS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(15);
     let rounds = if is_bench { rounds } else { 1 };
     let shrink = |shape: Shape| if is_bench { shape } else { Shape::new(shape.rows.min(37), shape.classes.min(1003)) };
-    println!("{:?}, {} threads", Instructions::best(), rayon::current_num_threads());
-    println!("{:>16}  {:<28} {:>10} {:>8} {:>8}", "rows x classes", "pass", "median ms", "GB/s", "share");
+    let arithmetic = 1e-9 * vector_operations(if is_bench { 100_000_000 } else { 1000 });
+    println!(
+        "{:?}, {} threads, {arithmetic:.1} billion multiply-adds of a vector in a second",
+        Instructions::best(),
+        rayon::current_num_threads()
+    );
+    println!("{:>16}  {:<36} {:>10} {:>8} {:>8}", "rows x classes", "pass", "median ms", "GB/s", "share");
     for (rows, classes) in
         [(65536, 1000), (8192, 32000), (4096, 50257), (2048, 128_256), (1024, 262_144), (16, 262_144), (1_000_000, 10)]
     {
@@ -45,6 +52,34 @@ fn main() {
     }
     bfloat16(shrink(Shape::new(8192, 32000)), rounds);
     bce_with_logits(shrink(Shape::new(64_000, 1000)), rounds);
+}
+
+/// Multiply-adds of vectors of the best instructions, by all threads together, in a second.
+fn vector_operations(rounds: u64) -> f64 {
+    let start = Instant::now();
+    let threads = rayon::current_num_threads();
+    let of_thread = |_| fearless_simd::dispatch!(Level::new(), simd => multiply_adds(simd, rounds));
+    black_box((0..threads).into_par_iter().with_max_len(1).map(of_thread).sum::<f32>());
+    (threads * CHAINS) as f64 * rounds as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Enough independent chains for two ports of four cycles each, and a few more.
+const CHAINS: usize = 12;
+
+#[inline(always)]
+fn multiply_adds<S: Simd>(simd: S, rounds: u64) -> f32 {
+    let (factor, term) = (S::f32s::splat(simd, black_box(0.5)), S::f32s::splat(simd, black_box(1.0)));
+    let mut chains = [term; CHAINS];
+    for _ in 0..rounds {
+        for chain in &mut chains {
+            *chain = chain.mul_add(factor, term);
+        }
+    }
+    let mut sum = chains[0];
+    for chain in &chains[1..] {
+        sum += *chain;
+    }
+    sum.reduce_sum()
 }
 
 /// Logits of a few units, the same on every run.
@@ -152,6 +187,7 @@ fn bce_with_logits(shape: Shape, rounds: usize) {
     let loss = BceWithLogits::default();
     let batch = Batch::new(shape, &x, &t);
     let bytes = 8.0 * x.len() as f64;
+    let gradient = RefCell::new(vec![0.0; x.len()]);
     let run = || {
         sum(&x);
         sum(&t);
@@ -164,6 +200,22 @@ fn bce_with_logits(shape: Shape, rounds: usize) {
             yardstick: 0,
             run: Box::new(|| {
                 black_box(cpu::evaluate_into(&loss, &batch, Outputs::default()).expect("a valid batch"));
+            }),
+        },
+        Pass {
+            name: "copy, streamed".into(),
+            bytes,
+            yardstick: 2,
+            run: Box::new(|| stream(&x, &mut gradient.borrow_mut())),
+        },
+        Pass {
+            name: "bce_with_logits, forward + gradient".into(),
+            bytes: 1.5 * bytes,
+            yardstick: 2,
+            run: Box::new(|| {
+                let mut gradient = gradient.borrow_mut();
+                let outputs = Outputs { gradient: Some(LogitsMut::F32(&mut gradient)), ..Outputs::default() };
+                black_box(cpu::evaluate_into(&loss, &batch, outputs).expect("a valid batch"));
             }),
         },
     ];
@@ -194,7 +246,7 @@ fn measure(shape: Shape, rounds: usize, mut passes: Vec<Pass<'_>>) {
         let shares = of_pass.iter().zip(of_yardstick).map(|(t, y)| pass.bytes / t / (yardstick.bytes / y));
         let time = median(of_pass.iter().copied());
         println!(
-            "{:>16}  {:<28} {:>10.2} {:>8.2} {:>7.1}%",
+            "{:>16}  {:<36} {:>10.2} {:>8.2} {:>7.1}%",
             name,
             pass.name,
             1e3 * time,

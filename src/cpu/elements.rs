@@ -113,7 +113,9 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                 let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
                 for i in 0..BLOCK {
                     // One by one, so that the computation goes on while memory takes them.
-                    places.map(|place| fetch_vector::<S>(place.wrapping_add(i * S::f32s::LEN)));
+                    for place in places {
+                        fetch_vector::<S>(place.wrapping_add(i * S::f32s::LEN));
+                    }
                     (l[i], g[i]) = loss.element(simd, exp, x[i], t[i], q[i]);
                 }
                 if has_weights {

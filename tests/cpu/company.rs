@@ -70,6 +70,34 @@ fn nor_those_of_bfloat16() {
 }
 
 #[test]
+fn over_the_logits_is_as_beside_them() {
+    let mut random = Random(34);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
+    for classes in CLASSES {
+        // Two rows are shared among the threads where they are long.
+        for n in [2, 37] {
+            let rows = random::rows(&mut random, n, classes, 1);
+            for softcap in [None, Some(20.0)] {
+                let loss = CrossEntropy { ignore_index: vec![-100], softcap, ..CrossEntropy::default() };
+                let batch = rows.batch();
+                let mut apart = vec![0.0; rows.logits.len()];
+                let mut over = rows.logits.clone();
+                let (want, got) = pool.install(|| {
+                    let outputs = Outputs { gradient: Some((&mut apart).into()), ..Outputs::default() };
+                    let want = cpu::evaluate_into(&loss, &batch, outputs).expect("a valid batch");
+                    let unread = Batch { logits: Logits::F32(&[]), ..batch };
+                    let got = cpu::evaluate_in_place(&loss, &unread, &mut over, Outputs::default());
+                    (want, got.expect("a valid batch"))
+                });
+                assert_eq!(got.loss.to_bits(), want.loss.to_bits(), "{n} x {classes}");
+                let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+                assert!(apart.iter().zip(&over).all(same), "{n} x {classes}, softcap {softcap:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn large_batches_are_their_parts() {
     // Enough rows for several parts a thread, on every set of instructions.
     let (n, classes) = (3000, 130);

@@ -114,13 +114,13 @@ fn two_atanh<S: Simd>(simd: S, s: S::f32s) -> S::f32s {
 const LN_1P: [f32; 9] = [
     -3.318_476e-3,
     2.020_459_8e-2,
-    -5.766_446_1e-2,
+    -5.766_446e-2,
     1.068_055_7e-1,
     -1.535_539_6e-1,
     1.969_540_1e-1,
     -2.495_858_7e-1,
     3.333_051_2e-1,
-    -4.999_993_1e-1,
+    -4.999_993e-1,
 ];
 
 /// `log(1 + x)` for `x` in [0, 1], within 3 u relative, for the smallest `x` too. A division would take as long as all of it.

@@ -236,7 +236,7 @@ impl<S: Simd> Tile<'_, S> {
             }
             value = self.is_target(c).select(at_target, value);
             if let Some(slope) = slope {
-                value = value * load(simd, slope, c * lanes);
+                value *= load(simd, slope, c * lanes);
             }
             if let Some([is_alive, constant]) = fates {
                 value = is_alive.simd_gt(splat(simd, 0.0)).select(value, constant);

@@ -278,7 +278,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let factor = splat(simd, kept.levels[b]);
         let mut gradient = e;
         for g in &mut gradient {
-            *g = *g * factor;
+            *g *= factor;
         }
         if old.share != 0.0 {
             let share = splat(simd, old.share);
@@ -302,7 +302,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
             cap(self.part.neighbours(at, n, wide), softcap, capped);
             let slopes: Block<S> = load_up_to(simd, &capped.slope, 0.0);
             for (g, slope) in gradient.iter_mut().zip(slopes) {
-                *g = *g * slope;
+                *g *= slope;
             }
             at_target *= if block.contains(&target) { capped.slope[target - block.start] } else { 1.0 };
         }

@@ -78,24 +78,22 @@ impl Stretch<'_, '_> {
             if KEEPS { kept.unwrap_or_else(|| unreachable!("a place for what is kept")) } else { std::ptr::null_mut() };
         for b in 0..blocks {
             let first = b * length;
-            if WRITES {
-                if let Some((e, writer)) = &mut old {
-                    // SAFETY: the caller's promise; as many levels as blocks, by the assertion.
-                    let (e, factor) =
-                        unsafe { (std::slice::from_raw_parts(e.add(first), length), *levels.get_unchecked(b)) };
-                    let factor = splat(simd, factor);
-                    let mut gradient = [factor; BLOCK];
-                    for (i, g) in gradient.iter_mut().enumerate() {
-                        *g = *g * load(simd, e, i * lanes);
-                    }
-                    if let Some((at, value)) = at_target.filter(|(at, _)| at / length == b) {
-                        gradient = replaced(simd, &gradient, at % length, value);
-                    }
-                    if BF16 {
-                        writer.push_bf16::<S>(simd, &gradient);
-                    } else {
-                        writer.push_f32::<S>(simd, &gradient);
-                    }
+            if let Some((e, writer)) = old.as_mut().filter(|_| WRITES) {
+                // SAFETY: the caller's promise; as many levels as blocks, by the assertion.
+                let (e, factor) =
+                    unsafe { (std::slice::from_raw_parts(e.add(first), length), *levels.get_unchecked(b)) };
+                let factor = splat(simd, factor);
+                let mut gradient = [factor; BLOCK];
+                for (i, g) in gradient.iter_mut().enumerate() {
+                    *g *= load(simd, e, i * lanes);
+                }
+                if let Some((at, value)) = at_target.filter(|(at, _)| at / length == b) {
+                    gradient = replaced(simd, &gradient, at % length, value);
+                }
+                if BF16 {
+                    writer.push_bf16::<S>(simd, &gradient);
+                } else {
+                    writer.push_f32::<S>(simd, &gradient);
                 }
             }
             if !X::IS_SOME {

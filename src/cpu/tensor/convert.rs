@@ -24,7 +24,7 @@ pub(super) fn bf16_from_f32(x: f32) -> bf16 {
 /// # Safety
 /// The elements can be read, and nobody writes them while the slice lives.
 #[inline(always)]
-pub(super) unsafe fn widen<'a>(from: Pointer, at: usize, n: usize, buffer: &'a mut [f32]) -> &'a [f32] {
+pub(super) unsafe fn widen(from: Pointer, at: usize, n: usize, buffer: &mut [f32]) -> &[f32] {
     // SAFETY: the caller's promise.
     unsafe {
         match from {

@@ -4,6 +4,8 @@ mod convert;
 mod lines;
 mod logits;
 mod part;
+mod read;
+mod write;
 
 pub(super) use lines::LineWriter;
 pub use logits::LogitsMut;

@@ -1,0 +1,93 @@
+//! Every loss on the CPU engine, and through `Evaluator` on a GPU with upload and readback, for comparing one commit with another:
+//!
+//! ```text
+//! cargo bench --bench losses -- --save-baseline before
+//! cargo bench --bench losses -- --baseline before
+//! ```
+//!
+//! How near they come to the memory's speed is the business of the two rooflines.
+
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use logloss::gpu::{AdapterChoice, Evaluator, Gpu};
+use logloss::{
+    AnyLoss, Batch, BceWithLogits, CrossEntropy, Dice, Focal, Gradient, Hinge, KlDiv, Layout, Mse, Request, Shape,
+    SigmoidFocal, SoftCrossEntropy, TargetKind, Targets, cpu,
+};
+
+/// Rows and classes.
+const SHAPE: Shape = Shape::new(2048, 1000);
+
+fn losses() -> [(&'static str, Box<dyn AnyLoss>); 9] {
+    [
+        ("cross_entropy", Box::new(CrossEntropy::default())),
+        ("focal", Box::new(Focal::default())),
+        ("soft_cross_entropy", Box::new(SoftCrossEntropy::default())),
+        ("kl_div", Box::new(KlDiv::default())),
+        ("bce_with_logits", Box::new(BceWithLogits::default())),
+        ("sigmoid_focal", Box::new(SigmoidFocal::default())),
+        ("mse", Box::new(Mse::default())),
+        ("hinge", Box::new(Hinge::default())),
+        ("dice", Box::new(Dice::default())),
+    ]
+}
+
+/// Logits, class indices, and values that every loss of dense targets takes: probabilities, or labels of -1 and 1.
+struct Data {
+    logits: Vec<f32>,
+    classes: Vec<i32>,
+    probabilities: Vec<f32>,
+    labels: Vec<f32>,
+}
+
+impl Data {
+    fn new() -> Self {
+        let n = SHAPE.elements() as u32;
+        let hashed = |i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32;
+        Self {
+            logits: (0..n).map(|i| 12.0 * hashed(i) - 6.0).collect(),
+            classes: (0..SHAPE.rows).map(|r| (r.wrapping_mul(40_503) % SHAPE.classes) as i32).collect(),
+            probabilities: (0..n).map(|i| hashed(i + 7)).collect(),
+            labels: (0..n).map(|i| if hashed(i + 7) > 0.5 { 1.0 } else { -1.0 }).collect(),
+        }
+    }
+
+    fn batch(&self, name: &str, loss: &dyn AnyLoss) -> Batch<'_> {
+        let targets: Targets<'_> = match loss.definition().targets {
+            TargetKind::Dense if name == "hinge" => (&self.labels).into(),
+            TargetKind::Dense => (&self.probabilities).into(),
+            _ => (&self.classes).into(),
+        };
+        Batch::new(Layout::from(SHAPE), &self.logits, targets)
+    }
+}
+
+fn every_loss(criterion: &mut Criterion) {
+    let data = Data::new();
+    let gpu = Gpu::open(&AdapterChoice::Best);
+    for (name, loss) in losses() {
+        let batch = data.batch(name, loss.as_ref());
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(SHAPE.elements())).sampling_mode(SamplingMode::Flat).sample_size(10);
+        let mut gradient = vec![0.0; data.logits.len()];
+        for (pass, wanted) in [("forward", Gradient::No), ("forward + gradient", Gradient::Separate)] {
+            group.bench_function(BenchmarkId::new("cpu", pass), |bencher| {
+                bencher.iter(|| {
+                    let place = (wanted != Gradient::No).then(|| (&mut gradient[..]).into());
+                    let outputs = cpu::Outputs { gradient: place, ..cpu::Outputs::default() };
+                    cpu::evaluate_into(loss.as_ref(), &batch, outputs).expect("a valid batch")
+                });
+            });
+            let Ok(gpu) = &gpu else { continue };
+            let dense_targets = matches!(batch.targets, Targets::Dense(_));
+            let request = Request { gradient: wanted, dense_targets, ..Request::FORWARD };
+            let mut evaluator = Evaluator::new(gpu, loss.as_ref(), request).expect("a kernel");
+            group.bench_function(BenchmarkId::new("gpu", pass), |bencher| {
+                bencher.iter(|| evaluator.evaluate(&batch).expect("a valid batch"));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, every_loss);
+criterion_main!(benches);

@@ -1,0 +1,143 @@
+//! Reading a part's logits, in float32.
+
+use std::ops::Range;
+
+use half::slice::HalfFloatSliceExt;
+
+use super::convert::{f32_from_bf16, widen};
+use super::part::{Part, for_samples};
+use super::{Pointer, Source};
+use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
+
+impl Part<'_> {
+    /// Row `row` in float32: where it lies, or converted or collected into `buffer`.
+    #[inline(always)]
+    pub(in crate::cpu) fn row<'b>(&'b self, row: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+        assert!(self.rows.contains(&row));
+        let classes = self.layout().classes() as usize;
+        if self.layout().inner() == 1 {
+            return self.run(row * self.layout().outer_stride() as usize, classes, buffer);
+        }
+        let (at, step) = (self.layout().element(row as u32, 0) as usize, self.layout().inner() as usize);
+        buffer.clear();
+        let indices = (0..classes).map(|c| at + c * step);
+        // SAFETY: `row` is a row of the layout, which the elements span, and of this part.
+        unsafe {
+            match self.tensor.input {
+                Pointer::F32(p) => buffer.extend(indices.map(|i| *p.add(i))),
+                Pointer::F16(p) => buffer.extend(indices.map(|i| (*p.add(i)).to_f32())),
+                Pointer::Bf16(p) => buffer.extend(indices.map(|i| (*p.add(i)).to_f32())),
+            }
+        }
+        buffer
+    }
+
+    /// Rows `first..first + n` next to one another, where they lie so.
+    #[inline(always)]
+    pub(in crate::cpu) fn rows_together<'b>(
+        &'b self,
+        first: usize,
+        n: usize,
+        buffer: &'b mut Vec<f32>,
+    ) -> Option<&'b [f32]> {
+        assert!(self.rows.start <= first && first + n <= self.rows.end);
+        let classes = self.layout().classes() as usize;
+        let is_plain = self.layout().inner() == 1 && self.layout().is_contiguous();
+        is_plain.then(|| self.run(first * classes, n * classes, buffer))
+    }
+
+    /// One logit.
+    pub(in crate::cpu) fn logit(&self, row: usize, class: usize) -> f32 {
+        assert!(self.rows.contains(&row) && class < self.layout().classes() as usize);
+        let i = self.layout().element(row as u32, class as u32) as usize;
+        // SAFETY: the element is one of the layout, which the elements span, and its row is of this part.
+        unsafe {
+            match self.tensor.input {
+                Pointer::F32(p) => *p.add(i),
+                Pointer::F16(p) => (*p.add(i)).to_f32(),
+                Pointer::Bf16(p) => (*p.add(i)).to_f32(),
+            }
+        }
+    }
+
+    /// Elements of the order without gaps, in float32.
+    #[inline(always)]
+    pub(in crate::cpu) fn read<'b>(&'b self, elements: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+        assert!(self.elements.start <= elements.start && elements.end <= self.elements.end);
+        if self.layout().is_contiguous() {
+            return self.run(elements.start, elements.len(), buffer);
+        }
+        let mut piece = Vec::new();
+        let mut all = std::mem::take(buffer);
+        all.clear();
+        for_samples(self.layout(), elements, |at, _, n| all.extend_from_slice(self.run(at, n, &mut piece)));
+        *buffer = all;
+        buffer
+    }
+
+    /// `n` neighbours in memory, in float32.
+    #[inline(always)]
+    fn run<'b>(&'b self, at: usize, n: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+        if !matches!(self.tensor.input, Pointer::F32(_)) {
+            buffer.resize(n, 0.0);
+        }
+        self.neighbours(at, n, buffer)
+    }
+
+    /// As [`run`](Self::run), where `buffer` has room for `n` unless the logits are float32.
+    #[inline(always)]
+    pub(in crate::cpu) fn neighbours<'b>(&'b self, at: usize, n: usize, buffer: &'b mut [f32]) -> &'b [f32] {
+        assert!((at + n) as u64 <= self.layout().span());
+        // SAFETY: the elements span the layout, and those of this part are written by this part alone, which is borrowed; a writer
+        // of this part is not where its owner reads.
+        unsafe { widen(self.tensor.input, at, n, buffer) }
+    }
+
+    /// Fetches `n` logits that come [`AHEAD`] bytes behind those from `at` on.
+    #[inline(always)]
+    pub(in crate::cpu) fn fetch_ahead(&self, at: usize, n: usize) {
+        let from = self.tensor.input.bytes(at).wrapping_add(AHEAD);
+        for line in 0..(n * self.tensor.input.element_bytes()).div_ceil(LINE) {
+            prefetch(from.wrapping_add(LINE * line));
+        }
+    }
+
+    /// Whether there is a [`Source`], and a gradient to write without a call.
+    pub(in crate::cpu) fn has_source(&self) -> bool {
+        [Some(self.tensor.input), self.tensor.output].iter().flatten().all(|p| !matches!(p, Pointer::F16(_)))
+    }
+
+    /// `n` neighbours in memory.
+    #[inline(always)]
+    pub(in crate::cpu) fn source(&self, at: usize, n: usize) -> Option<Source> {
+        assert!((at + n) as u64 <= self.layout().span());
+        match self.tensor.input {
+            Pointer::F32(p) => Some(Source::F32(p.wrapping_add(at))),
+            Pointer::Bf16(p) => Some(Source::Bf16(p.wrapping_add(at))),
+            Pointer::F16(_) => None,
+        }
+    }
+
+    /// Logits of one class in neighbouring rows of a sample, `lanes.len()` of them.
+    #[inline(always)]
+    pub(in crate::cpu) fn read_strided(&self, row: usize, class: usize, lanes: &mut [f32]) {
+        assert!(self.rows.start <= row && row + lanes.len() <= self.rows.end);
+        let at = self.layout().element(row as u32, class as u32) as usize;
+        assert!((at + lanes.len()) as u64 <= self.layout().span());
+        // SAFETY: as in `run`.
+        unsafe {
+            match self.tensor.input {
+                Pointer::F32(p) => lanes.copy_from_slice(std::slice::from_raw_parts(p.add(at), lanes.len())),
+                Pointer::F16(p) => {
+                    std::slice::from_raw_parts(p.add(at), lanes.len()).convert_to_f32_slice(lanes);
+                }
+                Pointer::Bf16(p) => {
+                    let from = std::slice::from_raw_parts(p.add(at), lanes.len());
+                    for (lane, x) in lanes.iter_mut().zip(from) {
+                        *lane = f32_from_bf16(*x);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Writing a part's gradient.
+
+use std::ops::Range;
+
+use half::slice::HalfFloatSliceExt;
+
+use super::Pointer;
+use super::convert::bf16_from_f32;
+use super::lines::LineWriter;
+use super::part::{Part, for_samples};
+use crate::cpu::simd::{Block, MAX_BLOCK, Simd, block_len, store_block};
+
+impl Part<'_> {
+    /// Whether the gradient goes over the logits, and both are float32.
+    pub(in crate::cpu) const fn is_plain_in_place(&self) -> bool {
+        matches!((self.tensor.input, self.tensor.output, self.tensor.streams), (Pointer::F32(_), Some(_), false))
+    }
+
+    /// Neighbours in memory that both are logits and become the gradient, as [`is_plain_in_place`](Self::is_plain_in_place) has it.
+    #[inline(always)]
+    pub(in crate::cpu) fn overwritten(&mut self, at: usize, n: usize) -> &mut [f32] {
+        assert!((at + n) as u64 <= self.layout().span() && self.is_plain_in_place());
+        match self.tensor.output {
+            // SAFETY: the elements span the layout, and those of this part are read and written by this part alone, which is borrowed.
+            Some(Pointer::F32(p)) => unsafe { std::slice::from_raw_parts_mut(p.add(at), n) },
+            _ => &mut [],
+        }
+    }
+
+    /// Starts a run of `writer`: elements of the order without gaps, within one sample.
+    #[inline(always)]
+    fn start(&self, writer: &mut LineWriter<'_>, at: usize, n: usize) {
+        assert!((at + n) as u64 <= self.layout().span());
+        // SAFETY: the elements span the layout, and those of this part are read and written by this part alone.
+        unsafe { writer.start(at, n) };
+    }
+
+    /// Starts the gradient of classes `classes` of a row, next to one another in memory.
+    #[inline(always)]
+    pub(in crate::cpu) fn start_row(&self, writer: &mut LineWriter<'_>, row: usize, classes: Range<usize>) {
+        assert!(self.layout().inner() == 1 && self.rows.contains(&row));
+        assert!(self.columns.start <= classes.start && classes.end <= self.columns.end);
+        self.start(writer, self.row_start(row) + classes.start, classes.len());
+    }
+
+    /// Writes gradients of elements of the order without gaps from `first` on.
+    #[inline(always)]
+    pub(in crate::cpu) fn write(&self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
+        assert!(self.elements.start <= first && first + values.len() <= self.elements.end);
+        self.write_elements(writer, first, values);
+    }
+
+    /// As [`write`](Self::write), of the first `n` values of a block.
+    #[inline(always)]
+    pub(in crate::cpu) fn write_block<S: Simd>(
+        &self,
+        writer: &mut LineWriter<'_>,
+        simd: S,
+        first: usize,
+        block: &Block<S>,
+        n: usize,
+    ) {
+        if n == block_len::<S>() && self.layout().is_contiguous() {
+            assert!(self.elements.start <= first && first + n <= self.elements.end);
+            self.start(writer, first, n);
+            return writer.push_block::<S>(simd, block);
+        }
+        let mut values = [0.0; MAX_BLOCK];
+        store_block::<S>(block, &mut values);
+        self.write(writer, first, &values[..n]);
+    }
+
+    /// Writes the gradients of whole rows from `first` on, each row's classes next to one another.
+    #[inline(always)]
+    pub(in crate::cpu) fn write_rows(&mut self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
+        let classes = self.layout().classes() as usize;
+        let rows = values.len() / classes.max(1);
+        assert!(self.rows.start <= first && first + rows <= self.rows.end);
+        if self.layout().inner() == 1 {
+            return self.write_elements(writer, first * classes, values);
+        }
+        for (row, values) in (first..first + rows).zip(values.chunks_exact(classes)) {
+            for (class, &value) in values.iter().enumerate() {
+                self.write_strided(row, class, &[value]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write_elements(&self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
+        if self.layout().is_contiguous() {
+            self.start(writer, first, values.len());
+            return writer.push(values);
+        }
+        for_samples(self.layout(), first..first + values.len(), |at, i, n| {
+            self.start(writer, at, n);
+            writer.push(&values[i..i + n]);
+        });
+    }
+
+    /// Writes what [`read_strided`](Self::read_strided) reads.
+    #[inline(always)]
+    pub(in crate::cpu) fn write_strided(&mut self, row: usize, class: usize, lanes: &[f32]) {
+        assert!(self.rows.start <= row && row + lanes.len() <= self.rows.end);
+        let at = self.layout().element(row as u32, class as u32) as usize;
+        assert!((at + lanes.len()) as u64 <= self.layout().span());
+        // SAFETY: as in `write_run`.
+        unsafe {
+            match self.tensor.output {
+                None => {}
+                Some(Pointer::F32(p)) => std::slice::from_raw_parts_mut(p.add(at), lanes.len()).copy_from_slice(lanes),
+                Some(Pointer::F16(p)) => {
+                    std::slice::from_raw_parts_mut(p.add(at), lanes.len()).convert_from_f32_slice(lanes);
+                }
+                Some(Pointer::Bf16(p)) => {
+                    for (to, &lane) in std::slice::from_raw_parts_mut(p.add(at), lanes.len()).iter_mut().zip(lanes) {
+                        *to = bf16_from_f32(lane);
+                    }
+                }
+            }
+        }
+    }
+}
