@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use super::Pointer;
 use half::bf16;
 
-use super::convert::{bf16_from_f32, narrow_bf16, narrow_f16};
+use super::convert::{narrow_bf16, narrow_f16};
 use crate::cpu::simd::memory::{LINE, stream_block, stream_line, stream_vector};
-use crate::cpu::simd::{Block, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, store_block};
+use crate::cpu::simd::{Block, Bytes, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, block_len, load, store_block};
 
 /// Writes runs of neighbours in memory, in order, rounded to their element type.
 ///
@@ -134,11 +134,17 @@ impl LineWriter<'_> {
             // SAFETY: elements of the run, by `take`.
             unsafe { std::slice::from_raw_parts_mut(p.add(at).cast(), n) }
         };
+        let (half, one) = (S::u32s::splat(simd, 0x7fff), S::u32s::splat(simd, 1));
+        let nan = S::u32s::splat(simd, 0x7fc0_0000);
         for (i, vector) in values.iter().enumerate() {
-            let mut wide = [0.0; MAX_LANES];
-            vector.store_slice(&mut wide[..lanes]);
-            for (to, wide) in to[i * lanes..(i + 1) * lanes].iter_mut().zip(wide) {
-                *to = bf16_from_f32(wide).to_bits();
+            // As `bf16_from_f32`.
+            let bits = vector.bitcast::<S::u32s>();
+            let rounded = vector.simd_eq(*vector).select(bits + half + ((bits >> 16) & one), nan);
+            let mut wide = [0; MAX_LANES];
+            rounded.store_slice(&mut wide[..lanes]);
+            let to = &mut to[i * lanes..(i + 1) * lanes];
+            for k in 0..lanes {
+                to[k] = (wide[k] >> 16) as u16;
             }
         }
         if self.streams {
