@@ -1,8 +1,8 @@
 //! The CPU engine: every loss at the speed of memory, on all cores, with the vector instructions of the processor.
 //!
 //! Logits are read from memory once; the gradient's second read comes from a cache. Nothing is allocated that grows with the
-//! batch, but for the results of [`evaluate`]; [`evaluate_into`] writes them into slices of the caller, and
-//! [`evaluate_in_place`] the gradient over the logits.
+//! number of rows, but for the results of [`evaluate`], and a thread keeps at most a few MiB between calls; [`evaluate_into`]
+//! writes them into slices of the caller, and [`evaluate_in_place`] the gradient over the logits.
 //!
 //! Work runs on the rayon pool that the caller is in: `pool.install(|| cpu::evaluate(..))` bounds the threads, and without a pool
 //! it is rayon's global one. The same batch gives the same bits on any number of threads; another set of

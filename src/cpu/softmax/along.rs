@@ -16,6 +16,9 @@ use crate::totals::Label;
 /// Logits whose exponentials stay close: rows are finished together, a row a lane, as many as there are lanes and room for.
 const BUNDLE: usize = 1 << 13;
 
+/// Exponentials that a thread keeps memory for between calls: 2 MiB.
+const KEPT: usize = 1 << 19;
+
 /// Memory of a thread: some rows at most. It outlives a call, since the first touch of a page costs more than what it is for.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -29,7 +32,13 @@ impl Scratch {
     /// Runs `task` with the memory of this thread; `task` must not wait for others.
     pub(super) fn with<R>(task: impl FnOnce(&mut Self) -> R) -> R {
         thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
-        SCRATCH.with_borrow_mut(task)
+        SCRATCH.with_borrow_mut(|scratch| {
+            let result = task(scratch);
+            if scratch.exponentials.capacity() > KEPT {
+                *scratch = Self::default();
+            }
+            result
+        })
     }
 }
 
