@@ -121,7 +121,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         if let Some(new) = new.filter(|_| !EXTRA) {
             let (first, n) = (self.classes.start, whole * length);
             if let Some(source) = self.part.source(self.part.row_start(new.row) + first, n) {
-                let hole = new.target.and_then(|t| t.checked_sub(first)).filter(|&t| t < n);
+                let hole = new.target.and_then(|t| within(t, first..first + n));
                 simd.vectorize(
                     #[inline(always)]
                     // SAFETY: the source is `n` long, and this step has it to itself.
@@ -135,7 +135,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         while b < blocks {
             // A run begins in the middle of a line, which its first block fills.
             if is_plain
-                && b < self.classes.len() / length
+                && b < whole
                 && !self.writer.as_ref().is_some_and(|writer| old.is_some() && writer.shares_line())
             {
                 self.stretch(simd, exp, old, new, b..whole, &mut kept, &mut partition);
@@ -215,7 +215,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         }
         let ([e, kept], unwritten) = (exponentials, old);
         let old = e.zip(self.writer.as_deref_mut()).map(|(e, writer)| (e.cast_const(), writer));
-        let of_stretch = |target: usize| target.checked_sub(first).filter(|&t| t < n);
+        let of_stretch = |target| within(target, first..first + n);
         let stretch = Stretch {
             blocks: blocks.len(),
             new: source.flatten(),
@@ -242,7 +242,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
     ) -> Block<S> {
         let Buffers { wide, capped } = &mut *self.buffers;
         let x = self.part.neighbours(at, block.len(), wide);
-        let hole = new.target.and_then(|t| t.checked_sub(block.start)).filter(|&t| t < block.len());
+        let hole = new.target.and_then(|t| within(t, block.clone()));
         if !EXTRA {
             return partition.add(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY));
         }
@@ -296,7 +296,9 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
                 }
             }
         }
-        let mut at_target = old.at_target;
+        if let Some(target) = within(target, block) {
+            gradient = replaced(simd, &gradient, target, old.at_target);
+        }
         if let Some(softcap) = self.rows.options.softcap {
             let Buffers { wide, capped } = &mut *self.buffers;
             cap(self.part.neighbours(at, n, wide), softcap, capped);
@@ -304,18 +306,20 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
             for (g, slope) in gradient.iter_mut().zip(slopes) {
                 *g *= slope;
             }
-            at_target *= if block.contains(&target) { capped.slope[target - block.start] } else { 1.0 };
         }
-        if n == length && !block.contains(&target) {
+        if n == length {
             return writer.push_block::<S>(simd, &gradient);
         }
         let mut values = [0.0; MAX_BLOCK];
         store_block::<S>(&gradient, &mut values);
-        if block.contains(&target) {
-            values[target - block.start] = at_target;
-        }
         writer.push(&values[..n]);
     }
+}
+
+/// Where a class stands among `classes`, if it is one of them.
+#[inline(always)]
+fn within(class: usize, classes: Range<usize>) -> Option<usize> {
+    classes.contains(&class).then(|| class - classes.start)
 }
 
 /// Up to a block of values, with `fill` behind them and in the hole.

@@ -37,11 +37,7 @@ impl LogitsMut<'_> {
     /// Number of elements.
     #[must_use]
     pub const fn len(&self) -> usize {
-        match self {
-            Self::F32(values) => values.len(),
-            Self::F16(values) => values.len(),
-            Self::Bf16(values) => values.len(),
-        }
+        self.as_logits().len()
     }
 
     /// Whether there are none.
@@ -53,11 +49,7 @@ impl LogitsMut<'_> {
     /// Element type.
     #[must_use]
     pub const fn dtype(&self) -> DType {
-        match self {
-            Self::F32(_) => DType::F32,
-            Self::F16(_) => DType::F16,
-            Self::Bf16(_) => DType::Bf16,
-        }
+        self.as_logits().dtype()
     }
 
     /// The same elements, to read.

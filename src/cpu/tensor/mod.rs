@@ -99,13 +99,7 @@ impl<'a> Tensor<'a> {
         task: impl Fn(&mut Part<'_>, O, &mut T) -> R + Send + Sync,
     ) -> Vec<R> {
         let rows = self.layout.rows() as usize;
-        in_parallel_with(outputs, scratch, |i, output, scratch| {
-            let rows = i * length..rows.min((i + 1) * length);
-            let mut part = Part::of_rows(self, rows);
-            let result = task(&mut part, output, scratch);
-            part.finish();
-            result
-        })
+        self.for_parts(|i| Part::of_rows(self, i * length..rows.min((i + 1) * length)), outputs, scratch, task)
     }
 
     /// As [`for_rows`](Self::for_rows), of elements in the order without gaps.
@@ -117,9 +111,18 @@ impl<'a> Tensor<'a> {
         task: impl Fn(&mut Part<'_>, O, &mut T) -> R + Send + Sync,
     ) -> Vec<R> {
         let elements = self.layout.elements() as usize;
+        self.for_parts(|i| Part::of_elements(self, i * length..elements.min((i + 1) * length)), outputs, scratch, task)
+    }
+
+    fn for_parts<'t, O: Send, T: Send, R: Send>(
+        &'t self,
+        part: impl Fn(usize) -> Part<'t> + Send + Sync,
+        outputs: Vec<O>,
+        scratch: impl Fn() -> T + Send + Sync,
+        task: impl Fn(&mut Part<'_>, O, &mut T) -> R + Send + Sync,
+    ) -> Vec<R> {
         in_parallel_with(outputs, scratch, |i, output, scratch| {
-            let elements = i * length..elements.min((i + 1) * length);
-            let mut part = Part::of_elements(self, elements);
+            let mut part = part(i);
             let result = task(&mut part, output, scratch);
             part.finish();
             result
