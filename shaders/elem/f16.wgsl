@@ -1,15 +1,11 @@
-// A chunk of four float16 logits, native: 8 bytes. Needs Features::SHADER_F16; the host puts `enable f16;` in front.
-// Provides: Chunk, Word, WORDS, unpack, pack, blend, touches.
+// float16 logits, converted by the device: for those that have 16-bit floats of their own, Features::SHADER_F16.
+// Needs: elem/halves, params. Provides: unpack, pack.
 
-alias Chunk = vec4<f16>;
-alias Word = f16;   // what can be read or written alone
-const WORDS = 4u;   // words of a chunk
-
-fn unpack(chunk: Chunk) -> vec4<f32> { return vec4<f32>(chunk); }
-fn pack(x: vec4<f32>) -> Chunk { return vec4<f16>(round_to_f16(x)); }
-// x where `keep` holds, and the old chunk elsewhere.
-fn blend(old: Chunk, x: vec4<f32>, keep: vec4<bool>) -> Chunk { return select(old, pack(x), keep); }
-fn touches(keep: vec4<bool>, word: u32) -> bool { return keep[word]; }
+fn unpack(chunk: Chunk) -> vec4<f32> { return vec4(unpack2x16float(chunk.x), unpack2x16float(chunk.y)); }
+fn pack(x: vec4<f32>) -> Chunk {
+    let rounded = round_to_f16(x);
+    return Chunk(pack2x16float(rounded.xy), pack2x16float(rounded.zw));
+}
 
 // The nearest float16, ties to even, as a float32: WGSL leaves the direction of the conversion open, but a number that
 // float16 holds converts to itself. Beyond the largest it is an infinity.

@@ -6,13 +6,13 @@
 //
 // Needs: schedule/row_chunks. Provides: Held, hold_row, read_held, write_held, as schedule/reread.wgsl.
 
-override HELD: u32 = 0u;  // 0, 1, 2, 4 or 8
+override HELD: u32 = 0u;  // 0, 1, 2, 4 or 8, in whole units
 
 struct Held {
     x: array<vec4<f32>, 8>,
 }
 
-fn held_chunk(i: u32, e: Extent, lane: Lane) -> u32 { return e.first + lane.index + i * TEAM; }
+fn held_chunk(i: u32, e: Extent, lane: Lane) -> u32 { return chunk_of_lane(e.first + UNIT * lane.index, i); }
 
 // Behind the row's last chunk any other will do.
 fn hold_chunk(i: u32, e: Extent, lane: Lane) -> vec4<f32> {
@@ -20,19 +20,32 @@ fn hold_chunk(i: u32, e: Extent, lane: Lane) -> vec4<f32> {
     return load_here(select(params.first_chunk, chunk, chunk < e.last));
 }
 
+// Chunks i and i + 1.
+fn hold_two(i: u32, e: Extent, lane: Lane) -> mat2x4<f32> {
+    let chunks = vec2(held_chunk(i, e, lane), held_chunk(i + 1u, e, lane));
+    return load_two_here(select(vec2(params.first_chunk), chunks, chunks < vec2(e.last)));
+}
+
 fn hold_row(e: Extent, lane: Lane) -> Held {
     var h = Held();
-    if HELD > 0u { h.x[0] = hold_chunk(0u, e, lane); }
-    if HELD > 1u { h.x[1] = hold_chunk(1u, e, lane); }
+    if HELD == 1u { h.x[0] = hold_chunk(0u, e, lane); }
+    if HELD > 1u {
+        let x = hold_two(0u, e, lane);
+        h.x[0] = x[0];
+        h.x[1] = x[1];
+    }
     if HELD > 2u {
-        h.x[2] = hold_chunk(2u, e, lane);
-        h.x[3] = hold_chunk(3u, e, lane);
+        let x = hold_two(2u, e, lane);
+        h.x[2] = x[0];
+        h.x[3] = x[1];
     }
     if HELD > 4u {
-        h.x[4] = hold_chunk(4u, e, lane);
-        h.x[5] = hold_chunk(5u, e, lane);
-        h.x[6] = hold_chunk(6u, e, lane);
-        h.x[7] = hold_chunk(7u, e, lane);
+        let x = hold_two(4u, e, lane);
+        let y = hold_two(6u, e, lane);
+        h.x[4] = x[0];
+        h.x[5] = x[1];
+        h.x[6] = y[0];
+        h.x[7] = y[1];
     }
     return h;
 }
@@ -91,18 +104,34 @@ fn read_held(h: Held, e: Extent, row: Row, lane: Lane) -> Partial {
     return partial_combine(add_sides(e, whole_row(e), row, lane), sum);
 }
 
-fn write_chunk(h: Held, i: u32, e: Extent, record: Record, lane: Lane) {
+fn map_held(h: Held, i: u32, e: Extent, record: Record, lane: Lane) -> vec4<f32> {
     let chunk = held_chunk(i, e, lane);
-    if chunk >= e.last { return; }
-    let x = h.x[i];
-    let class_id = classes_of(chunk, e);
-    var g = row_map(capped(x), class_id, record) * cap_slope(x);
+    var g = map_chunk(h.x[i], chunk, e, record);
     // One lane has it. No class wraps to a chunk of the row.
     let special = special_class(record);
     if special < params.classes && chunk == (e.begin + special) / 4u {
-        g = row_map_special(capped(x), class_id, record) * cap_slope(x);
+        g = row_map_special(capped(h.x[i]), classes_of(chunk, e), record) * cap_slope(h.x[i]);
     }
-    store_chunk(chunk - params.first_chunk, select(g, vec4(constant(record)), is_constant(record)));
+    return select(g, vec4(constant(record)), is_constant(record));
+}
+
+fn write_chunk(h: Held, i: u32, e: Extent, record: Record, lane: Lane) {
+    let chunk = held_chunk(i, e, lane);
+    if chunk < e.last { store_chunk(chunk - params.first_chunk, map_held(h, i, e, record, lane)); }
+}
+
+// Chunks i and i + 1: of one unit, or of two, of which there may be but the first.
+fn write_two(h: Held, i: u32, e: Extent, record: Record, lane: Lane) {
+    if UNIT == 1u {
+        write_chunk(h, i, e, record, lane);
+        write_chunk(h, i + 1u, e, record, lane);
+        return;
+    }
+    let chunk = held_chunk(i, e, lane);
+    if chunk < e.last {
+        let g = mat2x4(map_held(h, i, e, record, lane), map_held(h, i + 1u, e, record, lane));
+        store_two_here(vec2(chunk, chunk + 1u), g);
+    }
 }
 
 // Writes the interior chunks.
@@ -112,16 +141,11 @@ fn write_held(h: Held, e: Extent, record: Record, lane: Lane) {
         return;
     }
     team_before_stores();
-    write_chunk(h, 0u, e, record, lane);
-    if HELD > 1u { write_chunk(h, 1u, e, record, lane); }
-    if HELD > 2u {
-        write_chunk(h, 2u, e, record, lane);
-        write_chunk(h, 3u, e, record, lane);
-    }
+    if HELD == 1u { write_chunk(h, 0u, e, record, lane); }
+    if HELD > 1u { write_two(h, 0u, e, record, lane); }
+    if HELD > 2u { write_two(h, 2u, e, record, lane); }
     if HELD > 4u {
-        write_chunk(h, 4u, e, record, lane);
-        write_chunk(h, 5u, e, record, lane);
-        write_chunk(h, 6u, e, record, lane);
-        write_chunk(h, 7u, e, record, lane);
+        write_two(h, 4u, e, record, lane);
+        write_two(h, 6u, e, record, lane);
     }
 }

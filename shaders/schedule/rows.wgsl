@@ -46,8 +46,10 @@ fn forward_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_wo
     }
     if EDGES {
         team_sync();
-        // At most four rows, with two edges each; none in a team that only fills up the grid.
+        // At most four rows; none in a team that only fills up the grid.
         let rows = max(end, first) - first;
-        for (var i = me.index; i < 2u * rows; i += TEAM) { write_edge(first, rows, i / 2u, i % 2u == 0u); }
+        for (var i = me.index; i < EDGES_OF_ROW * rows; i += TEAM) {
+            write_edge(first, rows, i / EDGES_OF_ROW, i % EDGES_OF_ROW);
+        }
     }
 }

@@ -7,9 +7,10 @@
 // of the window.
 //
 // Needs: place, reduce/workgroup, schedule/row_chunks, and of a loss or pass fragment also row_begin, ROW_PASSES, row_continue,
-// row_finish, READS_ROW. Provides: TEAM, team_before_stores, load_logit, record_of, and the entry points.
+// row_finish, READS_ROW. Provides: TEAM, UNIT, team_before_stores, load_logit, record_of, and the entry points.
 
 override TEAM: u32 = WORKGROUP_SIZE;
+const UNIT = 16u / CHUNK_BYTES;
 
 // Of a row, from one dispatch to the next. Its stride, and that of Partial, is bounded in src/gpu/slices.rs.
 struct Kept {
@@ -120,11 +121,8 @@ fn map_slices(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgrou
     let e = row_extent(s.row);
     let span = span_of(s, e);
     write_span(e, span, kept[s.row].record, lane);
-    if EDGES && lane.index < 2u {
-        let front = lane.index == 0u;
-        if select(span.back, span.front, front) {
-            let group = s.row / params.group_rows * params.group_rows;
-            write_edge(group, min(params.group_rows, params.rows - group), s.row - group, front);
-        }
+    if EDGES && lane.index < EDGES_OF_ROW && select(span.back, span.front, edge_of(lane.index, e).front) {
+        let group = s.row / params.group_rows * params.group_rows;
+        write_edge(group, min(params.group_rows, params.rows - group), s.row - group, lane.index);
     }
 }

@@ -116,6 +116,7 @@ impl Kernel {
         let is_dense = self.request.targets(&self.definition) == TargetKind::Dense;
         let is_wide = is_dense || self.definition.unit == Unit::Element || self.request.gradient == Gradient::Widened;
         let footprint = Footprint {
+            logit: self.request.dtype.bytes(),
             element: if is_wide { 4 } else { self.request.dtype.bytes() },
             row: if self.request.details { size_of::<Details>() as u64 } else { 4 },
         };

@@ -25,7 +25,7 @@ pub struct Plan {
     pub short: bool,
     /// How rows are sliced, if they are.
     pub slicing: Option<Slicing>,
-    /// Every row (or every class of a sample) starts and ends on a chunk boundary.
+    /// Every row starts and ends with what a lane loads at once (every class of a sample with a chunk).
     pub aligned: bool,
     /// Ranges of whole groups (or samples, or blocks), each within one binding.
     pub windows: Vec<Window>,
@@ -59,6 +59,8 @@ impl Plan {
 /// Bytes that the tensors of a batch have for a row or a logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footprint {
+    /// Of the logits: 4 or 2.
+    pub logit: u64,
     /// Of the widest tensor with one entry a logit, in the logits' layout.
     pub element: u64,
     /// Of the widest tensor with one entry a row.
@@ -67,14 +69,18 @@ pub struct Footprint {
 
 impl Footprint {
     /// float32 tensors.
-    pub const F32: Self = Self { element: 4, row: 4 };
+    pub const F32: Self = Self { logit: 4, element: 4, row: 4 };
 }
 
 /// Rows are cut at multiples of this many where they can be, so that vectors of 4-byte entries start at a 256-byte offset.
 const ALIGNED_ROWS: u32 = 64;
 
-/// Logits in a chunk: what a lane loads at once.
+/// Logits in a chunk: what is computed at once.
 const CHUNK: u32 = 4;
+
+/// Bytes that a lane of a team loads and stores at once: a chunk, or two of 16-bit logits. Half as many instructions then keep the
+/// same bytes in flight, which is what GPUs are made for. Not measured on one.
+const UNIT_BYTES: u32 = 16;
 
 /// Chunks that a lane adds up together: `add_block` of `shaders/schedule/row_chunks.wgsl`.
 const BLOCK_CHUNKS: u32 = 4;
@@ -145,20 +151,24 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     }
     let group_rows = CHUNK / gcd(layout.outer_stride(), CHUNK);
     let group_logits = u64::from(group_rows) * u64::from(layout.classes());
-    let aligned = group_rows == 1 && layout.classes() % CHUNK == 0;
-    let rest = layout.outer() % group_rows;
-    // The last chunk may reach into a gap that the buffer does not have.
-    let ends_in_gap = !layout.is_contiguous() && layout.classes() % CHUNK != 0;
-    let tail_rows = if rest == 0 && ends_in_gap { group_rows.min(layout.outer()) } else { rest };
-    let whole = layout.outer() - tail_rows;
     let room = max_binding.saturating_sub(caps.alignment().into());
-    let team = match tuning.team {
-        Some(forced) => forced,
-        None if sample_bytes.saturating_mul(group_rows.into()) > room => Team::Slices,
-        None => team(&layout, group_logits, caps, tuning),
+    let step_of = |team| {
+        let unit = unit(team, footprint);
+        unit / gcd(layout.outer_stride(), unit)
     };
+    let planned = team(&layout, group_logits, caps, tuning);
+    let fits = sample_bytes.saturating_mul(step_of(planned).into()) <= room;
+    let team = tuning.team.unwrap_or(if fits { planned } else { Team::Slices });
+    // Windows start and end with a unit, and so do the rows in front of the tail.
+    let (unit, step) = (unit(team, footprint), step_of(team));
+    let aligned = step == 1 && layout.classes().is_multiple_of(unit);
+    let rest = layout.outer() % step;
+    // The last unit may reach into a gap that the buffer does not have.
+    let ends_in_gap = !(layout.outer_stride() - layout.classes()).is_multiple_of(unit);
+    let tail_rows = if rest == 0 && ends_in_gap { step.min(layout.outer()) } else { rest };
+    let whole = layout.outer() - tail_rows;
     if team == Team::Slices {
-        let slicing = Slicing::new(&layout, group_rows, footprint.element, room, tuning.slice)?;
+        let slicing = Slicing::new(&layout, step, unit, footprint.element, room, tuning.slice)?;
         let cut = |count, steps: &[u32]| {
             slicing.cut(count, steps, sample_bytes, max_binding, caps.max_binding, caps.alignment())
         };
@@ -173,11 +183,11 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             short: false,
             slicing: Some(slicing),
             aligned,
-            windows: cut(whole, &[ALIGNED_ROWS, group_rows])?,
+            windows: cut(whole, &[ALIGNED_ROWS, step])?,
             tail: cut(tail_rows, &[tail_rows])?.first().map(|tail| Window { first: whole, ..*tail }),
         });
     }
-    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, group_rows])?, cut(tail_rows, &[tail_rows])?);
+    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, step])?, cut(tail_rows, &[tail_rows])?);
     let planned = lanes_of_row(layout.classes(), reduce, caps);
     let (schedule, lanes) = match team {
         Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
@@ -185,7 +195,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     };
     let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
     check_lanes(group_logits, sharing, caps)?;
-    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, lanes, caps, tuning)? };
+    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, unit, lanes, caps, tuning)? };
     Ok(Plan {
         schedule,
         lanes,
@@ -267,6 +277,14 @@ pub(crate) fn plan_regions(
     })
 }
 
+/// Logits that a lane of a team loads at once.
+fn unit(team: Team, footprint: Footprint) -> u32 {
+    match (team, footprint.logit) {
+        (Team::Workgroup | Team::Slices, 2) => UNIT_BYTES / 2,
+        _ => CHUNK,
+    }
+}
+
 /// A lane by itself reads as far apart from its neighbours as rows are long: good where a cache line holds a row or two. On a
 /// software adapter lanes are parts of a vector and memory is far from all of them, so rows may be long.
 ///
@@ -321,8 +339,8 @@ fn lanes(planned: u32, logits: u64, caps: &Caps, tuning: Tuning) -> Result<u32> 
 
 /// Chunks that each of `lanes` lanes holds of a row: all that it has, if they are few enough. A software adapter
 /// gives rows of that length to a lane by itself.
-fn held(layout: &Layout, lanes: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {
-    let needed = (layout.classes() / CHUNK).div_ceil(lanes).max(1).next_power_of_two();
+fn held(layout: &Layout, unit: u32, lanes: u32, caps: &Caps, tuning: Tuning) -> Result<u32> {
+    let needed = unit / CHUNK * (layout.classes() / unit).div_ceil(lanes).max(1).next_power_of_two();
     let fits = needed <= MOST_HELD;
     if tuning.held == Some(true) && !fits {
         return Err(Error::Unsupported {

@@ -14,8 +14,8 @@ const KEPT_BYTES: u64 = 128;
 /// The first reading of a row and the second.
 const READINGS: u64 = 2;
 
-/// Elements of a group are counted in 32 bits, to the end of the last chunk.
-const COUNTABLE: u64 = u32::MAX as u64 - 4;
+/// Elements of a group are counted in 32 bits, to the end of the last unit.
+const COUNTABLE: u64 = u32::MAX as u64 - 8;
 
 /// Each row beyond a binding takes dispatches of its own. So many of them are 8 TiB at WebGPU's default limit.
 const MOST_ROWS: u32 = 1 << 16;
@@ -23,8 +23,10 @@ const MOST_ROWS: u32 = 1 << 16;
 /// How rows are cut into slices. Classes alone decide, and the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slicing {
-    /// Classes of a slice: a multiple of four.
+    /// Classes of a slice: whole units.
     pub classes: u32,
+    /// Logits that a lane loads at once.
+    pub unit: u32,
     /// Slices of a row.
     pub count: u32,
     /// Slices that a binding holds; none where rows are not larger than that.
@@ -55,28 +57,30 @@ pub(crate) struct Within {
 }
 
 impl Slicing {
-    /// Slices of `forced` classes, or of as many as are planned, for rows in groups of `group_rows`. A logit's widest tensor has
-    /// `element_bytes`, and a binding room for `room` bytes.
+    /// Slices of `forced` classes, or of as many as are planned, for rows of which `group_rows` are whole units. A logit's widest
+    /// tensor has `element_bytes`, and a binding room for `room` bytes.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] where a slice exceeds a binding; [`Error::Unsupported`] for a forced slice that is not of whole chunks.
+    /// [`Error::TooLarge`] where a slice exceeds a binding; [`Error::Unsupported`] for a forced slice that is not of whole units.
     pub(crate) fn new(
         layout: &Layout,
         group_rows: u32,
+        unit: u32,
         element_bytes: u64,
         room: u64,
         forced: Option<u32>,
     ) -> Result<Self> {
         let classes = forced.unwrap_or(SLICE);
-        if classes == 0 || !classes.is_multiple_of(4) {
+        if classes == 0 || !classes.is_multiple_of(unit) {
             return Err(Error::Unsupported {
                 variant: format!("slices of {classes} classes"),
-                needs: "a multiple of 4 classes".into(),
+                needs: format!("a multiple of {unit} classes"),
             });
         }
         let group_bytes = element_bytes * u64::from(layout.outer_stride()) * u64::from(group_rows);
-        // The edges go with the first and the last slice, and a slice ends where its last chunk does.
-        let fitting = (room / element_bytes.max(1)).saturating_sub(8) / u64::from(classes);
+        // The edges go with the first and the last slice, and a slice ends where its last unit does.
+        let edges = 2 * u64::from(unit);
+        let fitting = (room / element_bytes.max(1)).saturating_sub(edges) / u64::from(classes);
         let bound = (group_bytes > room).then(|| u32::try_from(fitting).unwrap_or(u32::MAX));
         if bound == Some(0) {
             return too_large(
@@ -98,7 +102,7 @@ impl Slicing {
                 "the dispatches of a call",
             );
         }
-        Ok(Self { classes, count: layout.classes().div_ceil(classes), bound })
+        Ok(Self { classes, unit, count: layout.classes().div_ceil(classes), bound })
     }
 
     /// Windows over `count` rows, at multiples of the first of `steps` that fits: as for rows that are not cut, or of a group each
@@ -140,22 +144,25 @@ impl Slicing {
         for row in 0..window.count {
             let begin = row * layout.outer_stride();
             let end = begin + layout.classes();
-            // Interior chunks of the row begin here; the first slice has the chunk in front of them too.
-            let interior = begin.div_ceil(4);
+            // Interior units of the row begin here; the first slice has the edges in front of them too.
+            let chunks_of = |units: u32| units * (self.unit / 4);
+            let interior = chunks_of(begin.div_ceil(self.unit));
             let chunk_of = |slice: u32| interior.saturating_add(slice.saturating_mul(self.classes / 4));
+            let all = chunks_of(end.div_ceil(self.unit));
             for slice in (0..self.count).step_by(bound as usize) {
                 let count = bound.min(self.count - slice);
-                let all = end.div_ceil(4);
-                let first_chunk = if slice == 0 { begin / 4 } else { chunk_of(slice).min(all - 1) };
+                let first_chunk =
+                    if slice == 0 { chunks_of(begin / self.unit) } else { chunk_of(slice).min(all - chunks_of(1)) };
                 let behind = if slice + count == self.count { all } else { chunk_of(slice + count).min(all) };
+                let behind = behind.max(first_chunk + chunks_of(1));
                 let first_class = (4 * first_chunk).saturating_sub(begin);
-                let entries = (4 * behind.max(first_chunk + 1)).min(end) - begin - first_class;
+                let entries = (4 * behind).min(end) - begin - first_class;
                 parts.push(Part {
                     first_slice: row * self.count + slice,
                     count,
                     within: Some(Within {
                         first_chunk,
-                        chunks: behind.max(first_chunk + 1) - first_chunk,
+                        chunks: behind - first_chunk,
                         first_entry: u64::from(row) * u64::from(layout.classes()) + u64::from(first_class),
                         // The last chunk may have the first classes of the rows behind, which are written with it.
                         entries: entries + 3,
@@ -217,11 +224,17 @@ mod tests {
     fn parts_cover_a_window() {
         let contiguous = |rows, classes| Layout::from(Shape::new(rows, classes));
         let strided = Layout::strided(Shape::new(2, 402), 405).expect("a small layout");
-        for (layout, group_rows) in
-            [(contiguous(1, 512), 1), (contiguous(4, 403), 4), (strided, 4), (contiguous(3, 65), 4)]
-        {
-            for room in [300, 512, 1000] {
-                let slicing = Slicing::new(&layout, group_rows, 4, room, Some(64)).expect("slices that fit");
+        for (layout, group_rows, unit) in [
+            (contiguous(1, 512), 1, 4),
+            (contiguous(4, 403), 4, 4),
+            (contiguous(8, 403), 8, 8),
+            (strided, 4, 4),
+            (strided, 8, 8),
+            (contiguous(3, 65), 4, 4),
+            (contiguous(3, 65), 8, 8),
+        ] {
+            for room in [320, 512, 1000] {
+                let slicing = Slicing::new(&layout, group_rows, unit, 4, room, Some(64)).expect("slices that fit");
                 let window = Window { first: 0, count: layout.outer() };
                 let parts = slicing.parts(&layout, window);
                 let mut next = 0;
@@ -233,6 +246,7 @@ mod tests {
                     let row = part.first_slice / slicing.count;
                     let (begin, end) = (row * layout.outer_stride(), row * layout.outer_stride() + layout.classes());
                     let (first, behind) = (within.first_chunk, within.first_chunk + within.chunks);
+                    assert_eq!((4 * first % unit, 4 * behind % unit), (0, 0), "{layout:?}: {part:?}");
                     assert_eq!(4 * first <= begin, part.first_slice % slicing.count == 0, "{layout:?}: {part:?}");
                     assert!(4 * behind >= end || next % slicing.count != 0, "{layout:?}: {part:?}");
                 }

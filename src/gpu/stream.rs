@@ -20,8 +20,8 @@ use crate::{Batch, Error, Evaluation, Request, Result};
 /// [`SLOTS`](Self::SLOTS) batches are in flight, each with buffers of its own that grow to the largest batch seen; so memory is
 /// bounded by the batches and not by the stream.
 ///
-/// A row's bits do not depend on the batch that it is in, for rows that start at the same logit modulo four: cut at multiples of
-/// four rows, and add up with [`Totals`](crate::totals::Totals).
+/// A row's bits do not depend on the batch that it is in, for rows that start at the same logit modulo four, or modulo eight of
+/// 16-bit logits: cut at multiples of eight rows, and add up with [`Totals`](crate::totals::Totals).
 ///
 /// ```no_run
 /// use logloss::gpu::{Gpu, Stream};

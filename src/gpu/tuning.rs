@@ -15,9 +15,9 @@ pub struct Tuning {
     pub team: Option<Team>,
     /// Whether the lanes of a workgroup hold their row in registers.
     pub held: Option<bool>,
-    /// Classes of a slice, a multiple of 4, where the team is one a slice.
+    /// Classes of a slice, a multiple of 4 (of 16-bit logits 8), where the team is one a slice.
     pub slice: Option<u32>,
-    /// float16 logits native (`true`) or two to a word.
+    /// float16 logits converted by the device (`true`) or by hand.
     pub native_f16: Option<bool>,
     /// Largest storage binding in bytes, below the device's own limit: makes windows small.
     pub max_binding: Option<u64>,
@@ -46,7 +46,7 @@ impl Tuning {
         self.max_binding.map_or(caps.max_binding, |forced| forced.min(caps.max_binding))
     }
 
-    /// Whether float16 logits are read as what they are.
+    /// Whether the device converts float16.
     ///
     /// # Errors
     /// [`Error::Unsupported`] if that is forced and the device cannot.

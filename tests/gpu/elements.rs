@@ -273,6 +273,27 @@ fn a_block_that_exceeds_a_binding_is_refused() {
     assert!(matches!(got, Err(Error::TooLarge { .. })), "{got:?}");
 }
 
+/// Every finite float16 as a logit, and twice it as a gradient: subnormals, the largest, and infinities beyond.
+#[test]
+fn every_float16_is_read_and_written() {
+    let stored: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|x| x.is_finite()).collect();
+    let targets = vec![0.0; stored.len()];
+    let batch = Batch::new(Shape::new(1, stored.len() as u32), Logits::F16(&stored), Targets::Dense(&targets));
+    let loss = Mse { reduction: Reduction::Sum, ..Mse::default() };
+    let has_f16 = crate::gpu().device.features().contains(wgpu::Features::SHADER_F16);
+    for native in [false, true].into_iter().take(if has_f16 { 2 } else { 1 }) {
+        for gradient in [Gradient::Separate, Gradient::Widened] {
+            let tuning = Tuning { native_f16: Some(native), ..Tuning::PLANNED };
+            let got = run(&loss, &batch, gradient, tuning).expect("a batch that fits");
+            for (x, got) in stored.iter().zip(&got.gradient) {
+                let twice = 2.0 * x.to_f32();
+                let want = if gradient == Gradient::Separate { f16::from_f32(twice).to_f32() } else { twice };
+                assert_eq!(got.to_bits(), want.to_bits(), "twice {x:e}, native: {native}, {gradient:?}");
+            }
+        }
+    }
+}
+
 /// An element knows nothing of its workgroup.
 #[test]
 fn lanes_and_bounds_checks_change_no_element() {

@@ -12,6 +12,7 @@ mod held;
 mod interface;
 mod kinship;
 mod odd_values;
+mod pairs;
 mod passes;
 mod plan;
 mod refusals;

@@ -77,6 +77,36 @@ fn subgroups_decide_how_wide_a_workgroup_is() {
     }
 }
 
+/// Lanes of a team load 16-bit logits eight at once: they hold pairs of chunks, windows start and end with pairs, and what is left
+/// at the end goes word by word. A lane by itself loads four.
+#[test]
+fn halves_are_loaded_in_pairs() {
+    let halves = Footprint { logit: 2, element: 2, row: 4 };
+    let of = |layout: Layout| plan(layout, halves, &GPU, Tuning::PLANNED).expect("a plan");
+    let strided = |rows, classes, stride| Layout::strided(Shape::new(rows, classes), stride).expect("a small layout");
+    // Layout, chunks that a lane holds, rows of a group, rows word by word, aligned.
+    for (layout, held, group, words, aligned) in [
+        (Shape::new(16, 1000).into(), 8, 1, 0, true),
+        (Shape::new(16, 64).into(), 2, 1, 0, true),
+        (Shape::new(16, 512).into(), 4, 1, 0, true),
+        (Shape::new(15, 100).into(), 2, 1, 1, false),
+        (Shape::new(15, 102).into(), 2, 2, 3, false),
+        (Shape::new(15, 203).into(), 2, 4, 7, false),
+        (strided(8, 40, 44), 2, 1, 2, false),
+        (strided(8, 44, 52), 2, 1, 0, false),
+        // Lanes by themselves.
+        (Shape::new(15, 12).into(), 0, 1, 0, true),
+        (Shape::new(15, 13).into(), 0, 4, 3, false),
+    ] {
+        let plan = of(layout);
+        let tail = plan.tail.map_or(0, |tail| tail.count);
+        let got = (plan.held, plan.group_rows, tail, plan.aligned);
+        assert_eq!(got, (held, group, words, aligned), "{layout:?}");
+    }
+    let slices = of(Shape::new(3, 50_257).into());
+    assert_eq!(slices.slicing.map(|slicing| (slicing.classes, slicing.unit)), Some((8192, 8)));
+}
+
 /// So that a row's bits do not depend on how many rows come with it.
 #[test]
 fn rows_have_no_say() {

@@ -79,17 +79,17 @@ impl Stored {
 }
 
 /// Tensors of a batch, the same on every run. Gaps hold NaN.
-struct Tensors {
-    layout: Layout,
-    logits: Vec<f32>,
-    classes: Vec<i32>,
-    dense: Vec<f32>,
-    class_weights: Vec<f32>,
-    row_weights: Vec<f32>,
+pub struct Tensors {
+    pub layout: Layout,
+    pub logits: Vec<f32>,
+    pub classes: Vec<i32>,
+    pub dense: Vec<f32>,
+    pub class_weights: Vec<f32>,
+    pub row_weights: Vec<f32>,
 }
 
 impl Tensors {
-    fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
+    pub fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
         let mut random = Random(layout.span() << 20 | u64::from(layout.classes()));
         let Shape { rows, classes } = layout.shape();
         let mut logits = vec![f32::NAN; layout.span() as usize];
@@ -119,7 +119,20 @@ impl Tensors {
         Self { layout, logits, classes, dense, class_weights, row_weights }
     }
 
-    fn batch<'a>(&'a self, loss: &dyn AnyLoss, logits: Logits<'a>) -> Batch<'a> {
+    /// Rows without gaps from `first` on, against class indices.
+    pub fn rows(&self, first: u32, count: u32) -> Self {
+        let (r, n, classes) = (first as usize, count as usize, self.layout.classes() as usize);
+        Self {
+            layout: Shape::new(count, self.layout.classes()).into(),
+            logits: self.logits[r * classes..(r + n) * classes].to_vec(),
+            classes: self.classes[r..r + n].to_vec(),
+            dense: Vec::new(),
+            class_weights: self.class_weights.clone(),
+            row_weights: self.row_weights[r..r + n].to_vec(),
+        }
+    }
+
+    pub fn batch<'a>(&'a self, loss: &dyn AnyLoss, logits: Logits<'a>) -> Batch<'a> {
         let definition = loss.definition();
         let targets = match definition.targets {
             TargetKind::Classes => Targets::Classes(&self.classes),
@@ -183,6 +196,7 @@ fn layouts() -> Vec<Layout> {
         Shape::new(2, 200).into(),
         strided(5, 3, 2),
         strided(4, 7, 1),
+        strided(2, 4, 2),
         strided(6, 8, 4),
         strided(3, 17, 3),
         strided(9, 1, 1),

@@ -2,6 +2,7 @@
 
 use super::bindings::{GRADIENT, LOGITS};
 use super::fragment::{Fragment, fragment};
+use super::schedule::RowSchedule;
 use crate::{DType, Gradient};
 
 /// How an element is stored.
@@ -9,9 +10,9 @@ use crate::{DType, Gradient};
 pub enum Storage {
     /// float32.
     F32,
-    /// float16, native: needs `Features::SHADER_F16`.
+    /// float16, two to a word, converted by the device: wants `Features::SHADER_F16`.
     F16,
-    /// float16, two to a word.
+    /// float16, two to a word, converted by hand.
     F16Packed,
     /// bfloat16, two to a word.
     Bf16,
@@ -21,12 +22,13 @@ impl Storage {
     /// Every storage.
     pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::F16Packed, Self::Bf16];
 
-    const fn fragment(self) -> Fragment {
+    const fn fragments(self) -> &'static [Fragment] {
+        const HALVES: Fragment = fragment!("elem/halves.wgsl");
         match self {
-            Self::F32 => fragment!("elem/f32.wgsl"),
-            Self::F16 => fragment!("elem/f16.wgsl"),
-            Self::F16Packed => fragment!("elem/f16_packed.wgsl"),
-            Self::Bf16 => fragment!("elem/bf16.wgsl"),
+            Self::F32 => &[fragment!("elem/f32.wgsl")],
+            Self::F16 => &[HALVES, fragment!("elem/f16.wgsl")],
+            Self::F16Packed => &[HALVES, fragment!("elem/f16_packed.wgsl")],
+            Self::Bf16 => &[HALVES, fragment!("elem/bf16.wgsl")],
         }
     }
 
@@ -99,23 +101,29 @@ impl Elements {
         all
     }
 
-    pub(super) fn fragments(self) -> Vec<Fragment> {
-        let place = match (self.words, self.place) {
-            (false, Place::None) => fragment!("place/none.wgsl"),
-            (false, Place::Separate) => fragment!("place/separate.wgsl"),
-            (false, Place::Widened) => fragment!("place/widened.wgsl"),
-            (false, Place::InPlace) => fragment!("place/in_place.wgsl"),
-            (true, Place::None) => fragment!("place/words_none.wgsl"),
-            (true, Place::Separate) => fragment!("place/words_separate.wgsl"),
-            (true, Place::Widened) => fragment!("place/words_widened.wgsl"),
-            (true, Place::InPlace) => fragment!("place/words_in_place.wgsl"),
+    /// In pairs of chunks where `schedule` gives rows to teams of lanes and elements have 16 bits, unless it is word by word.
+    pub(super) fn fragments(self, schedule: RowSchedule) -> Vec<Fragment> {
+        const BY_WORDS: Fragment = fragment!("place/store_words.wgsl");
+        const BY_CHUNKS: Fragment = fragment!("place/store_chunks.wgsl");
+        let in_teams = matches!(schedule, RowSchedule::Workgroup(_) | RowSchedule::Slices);
+        let place: &[Fragment] = match (self.words, self.place, in_teams && self.storage != Storage::F32) {
+            (false, Place::None, _) => &[fragment!("place/none.wgsl"), BY_CHUNKS],
+            (false, Place::Widened, _) => &[fragment!("place/widened.wgsl"), BY_CHUNKS],
+            (false, Place::Separate, false) => &[fragment!("place/separate.wgsl"), BY_CHUNKS],
+            (false, Place::InPlace, false) => &[fragment!("place/in_place.wgsl"), BY_CHUNKS],
+            (false, Place::Separate, true) => &[fragment!("place/pairs_separate.wgsl"), BY_WORDS],
+            (false, Place::InPlace, true) => &[fragment!("place/pairs_in_place.wgsl"), BY_WORDS],
+            (true, Place::None, _) => &[fragment!("place/words_none.wgsl"), BY_CHUNKS],
+            (true, Place::Widened, _) => &[fragment!("place/words_widened.wgsl"), BY_CHUNKS],
+            (true, Place::Separate, _) => &[fragment!("place/words_separate.wgsl"), BY_WORDS, BY_CHUNKS],
+            (true, Place::InPlace, _) => &[fragment!("place/words_in_place.wgsl"), BY_WORDS, BY_CHUNKS],
         };
-        let load = if self.words { fragment!("place/load_words.wgsl") } else { fragment!("place/load_chunks.wgsl") };
-        let mut all = vec![self.storage.fragment(), place, load];
-        if self.words && matches!(self.place, Place::Separate | Place::InPlace) {
-            all.push(fragment!("place/store_words.wgsl"));
-        }
-        all
+        let load = match (self.words, in_teams && self.storage != Storage::F32) {
+            (true, _) => fragment!("place/load_words.wgsl"),
+            (false, true) => fragment!("place/load_pairs.wgsl"),
+            (false, false) => fragment!("place/load_chunks.wgsl"),
+        };
+        [self.storage.fragments(), &[load], place].concat()
     }
 
     pub(super) fn label(self) -> String {

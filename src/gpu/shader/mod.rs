@@ -124,7 +124,8 @@ impl Shader {
         }
     }
 
-    /// Whether it has 16-bit floats, which need `Features::SHADER_F16`.
+    /// Whether it leaves the conversion of float16 to the device. Every device can, but only one that has 16-bit floats of its own,
+    /// `Features::SHADER_F16`, is trusted with subnormals.
     #[must_use]
     pub fn needs_f16(self) -> bool {
         match self {
@@ -250,7 +251,7 @@ impl Shader {
         let mut parts = vec![fragment!("params.wgsl")];
         match self {
             Self::Rows { fragment, elements, schedule } => {
-                parts.extend(elements.fragments());
+                parts.extend(elements.fragments(schedule));
                 parts.extend(match schedule {
                     RowSchedule::Workgroup(reduce) => vec![reduce.fragment(), MATH, SOFTCAP],
                     RowSchedule::Lane | RowSchedule::Planes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
@@ -279,7 +280,7 @@ impl Shader {
                 });
             }
             Self::RegionSums { elements, reduce } => {
-                parts.extend(elements.fragments());
+                parts.extend(elements.fragments(RowSchedule::Planes));
                 parts.extend([reduce.fragment(), MATH, QUADS]);
                 parts.extend(REGION);
                 parts.extend([STATUS_FRAGMENT, fragment!("schedule/region_sums.wgsl")]);
@@ -291,7 +292,7 @@ impl Shader {
                 parts.push(fragment!("pass/region_finish.wgsl"));
             }
             Self::RegionGradient { elements } => {
-                parts.extend(elements.fragments());
+                parts.extend(elements.fragments(RowSchedule::Planes));
                 parts.extend([MATH, QUADS]);
                 parts.extend(REGION);
                 parts.push(fragment!("schedule/region_gradient.wgsl"));
@@ -307,8 +308,7 @@ impl Shader {
             Self::Summary => parts.push(fragment!("pass/summary.wgsl")),
             Self::Mean => parts.push(fragment!("pass/mean.wgsl")),
         }
-        let enable = if self.needs_f16() { "enable f16;\n" } else { "" };
-        let mut source = format!("{enable}override WORKGROUP_SIZE: u32 = 64u;\n");
+        let mut source = String::from("override WORKGROUP_SIZE: u32 = 64u;\n");
         for part in parts {
             source.push_str(&format!("\n// ---- {} ----\n\n{}", part.path, part.source));
         }
