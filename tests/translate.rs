@@ -13,7 +13,7 @@ fn each_entry_point(
     for shader in Shader::all() {
         let module = naga::front::wgsl::parse_str(&shader.source()).expect("WGSL that parses");
         let mut validator =
-            Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16);
+            Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32);
         let info = validator
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())

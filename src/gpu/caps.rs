@@ -11,6 +11,8 @@ pub struct Caps {
     pub f16: bool,
     /// Smallest subgroup that a dispatch may get.
     pub min_subgroup_size: u32,
+    /// Largest subgroup that a dispatch may get.
+    pub max_subgroup_size: u32,
     /// Invocations in a workgroup.
     pub max_invocations: u32,
     /// Workgroups in one dimension of a dispatch.
@@ -37,6 +39,7 @@ impl Caps {
             subgroups: device.features().contains(wgpu::Features::SUBGROUP),
             f16: device.features().contains(wgpu::Features::SHADER_F16),
             min_subgroup_size: info.subgroup_min_size,
+            max_subgroup_size: info.subgroup_max_size,
             max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroups: limits.max_compute_workgroups_per_dimension,
             max_binding: limits.max_storage_buffer_binding_size,
@@ -45,6 +48,12 @@ impl Caps {
             storage_alignment: limits.min_storage_buffer_offset_alignment,
             uniform_alignment: limits.min_uniform_buffer_offset_alignment,
         }
+    }
+
+    /// Lanes of a subgroup, if there are subgroups and all have as many.
+    pub(crate) fn subgroup_size(&self) -> Option<u32> {
+        let is_one = self.subgroups && self.min_subgroup_size == self.max_subgroup_size;
+        (is_one && self.min_subgroup_size.is_power_of_two()).then_some(self.min_subgroup_size)
     }
 
     /// Bytes that a tensor's offset in its buffer is a multiple of: the device's rule, and a chunk of logits.

@@ -16,7 +16,9 @@ pub struct Plan {
     pub lanes: u32,
     /// How the lanes of the passes over vectors combine, and of a workgroup that owns a row.
     pub reduce: Reduce,
-    /// Rows that a workgroup takes: the fewest that start and end on a chunk boundary. Of a loss of regions, the samples that
+    /// Teams of lanes in a workgroup that own rows.
+    pub teams: u32,
+    /// Rows that a team takes: the fewest that start and end on a chunk boundary. Of a loss of regions, the samples that
     /// blocks do not reach beyond.
     pub group_rows: u32,
     /// Chunks of a row that a lane holds in registers, so that the gradient needs no second reading; 0 if none.
@@ -47,8 +49,9 @@ impl Plan {
         match self.schedule {
             // The dispatches over slices count them for themselves.
             RowSchedule::Slices => window.count,
-            RowSchedule::Workgroup(_) => window.count.div_ceil(rows),
-            RowSchedule::Lane => window.count.div_ceil(rows).div_ceil(self.lanes),
+            RowSchedule::Workgroup(_) | RowSchedule::Subgroup | RowSchedule::Lane => {
+                window.count.div_ceil(rows).div_ceil(self.teams)
+            }
             RowSchedule::Planes => (window.count * layout.inner().div_ceil(CHUNK)).div_ceil(self.lanes),
             // Windows of blocks.
             RowSchedule::Blocks { .. } => window.count,
@@ -97,6 +100,11 @@ const UNCUT: u32 = 32_768;
 /// rows of four times the length hardly more than half.
 const SOFTWARE_UNCUT: u32 = 262_144;
 
+/// Subgroups of a workgroup, where each owns rows. A GPU keeps at most 32 workgroups a processor and may start about one a clock:
+/// workgroups of one subgroup would leave room for as many more unused, and rows of a few hundred bytes be read faster than started.
+/// Wider ones wait for registers longer. Not measured on a GPU.
+const SUBGROUPS: u32 = 4;
+
 /// A slice is two blocks of four chunks a lane.
 const LANES_OF_SLICES: u32 = 256;
 
@@ -140,6 +148,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             schedule: RowSchedule::Planes,
             lanes: lanes(LANES_OF_ROWS, 0, caps, tuning)?,
             reduce,
+            teams: 1,
             group_rows: 1,
             held: 0,
             short: false,
@@ -178,6 +187,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             schedule: RowSchedule::Slices,
             lanes,
             reduce,
+            teams: 1,
             group_rows,
             held: 0,
             short: false,
@@ -188,18 +198,28 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
         });
     }
     let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, step])?, cut(tail_rows, &[tail_rows])?);
-    let planned = lanes_of_row(layout.classes(), reduce, caps);
-    let (schedule, lanes) = match team {
-        Team::Lane => (RowSchedule::Lane, lanes(LANES_OF_ROWS, 0, caps, tuning)?),
-        _ => (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?),
+    let (schedule, lanes, teams) = match team {
+        Team::Lane => {
+            let lanes = lanes(LANES_OF_ROWS, 0, caps, tuning)?;
+            (RowSchedule::Lane, lanes, lanes)
+        }
+        Team::Subgroup => {
+            let (lanes, size) = lanes_of_subgroups(caps, tuning)?;
+            (RowSchedule::Subgroup, lanes, lanes / size)
+        }
+        Team::Workgroup | Team::Slices => {
+            let planned = lanes_of_row(layout.classes(), reduce, caps);
+            (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?, 1)
+        }
     };
-    let sharing = if schedule == RowSchedule::Lane { 1 } else { lanes };
+    let sharing = lanes / teams;
     check_lanes(group_logits, sharing, caps)?;
-    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, unit, lanes, caps, tuning)? };
+    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, unit, sharing, caps, tuning)? };
     Ok(Plan {
         schedule,
         lanes,
         reduce,
+        teams,
         group_rows,
         held,
         short: schedule == RowSchedule::Lane && layout.classes() < BLOCK_CHUNKS * CHUNK,
@@ -235,6 +255,7 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
         schedule: RowSchedule::Blocks { entries: !layout.is_contiguous() },
         lanes: lanes(LANES_OF_BLOCKS, 0, caps, tuning)?,
         reduce: reduce(caps, tuning)?,
+        teams: 1,
         group_rows: 1,
         held: 0,
         short: false,
@@ -266,6 +287,7 @@ pub(crate) fn plan_regions(
         schedule: RowSchedule::Planes,
         lanes,
         reduce: reduce(caps, tuning)?,
+        teams: 1,
         group_rows: section,
         held: 0,
         short: false,
@@ -280,7 +302,7 @@ pub(crate) fn plan_regions(
 /// Logits that a lane of a team loads at once.
 fn unit(team: Team, footprint: Footprint) -> u32 {
     match (team, footprint.logit) {
-        (Team::Workgroup | Team::Slices, 2) => UNIT_BYTES / 2,
+        (Team::Workgroup | Team::Subgroup | Team::Slices, 2) => UNIT_BYTES / 2,
         _ => CHUNK,
     }
 }
@@ -303,16 +325,33 @@ fn team(layout: &Layout, group_logits: u64, caps: &Caps, tuning: Tuning) -> Team
     }
     match layout.classes() {
         0..=32 => Team::Lane,
+        // Lanes that hold a row need no memory to share it. Of narrower subgroups too few would be resident.
+        classes if caps.subgroup_size().is_some_and(|size| size >= 32 && classes <= CHUNK * MOST_HELD * size) => {
+            // Whoever forces the width of a workgroup wants it to own the row.
+            if tuning.lanes.is_some() { Team::Workgroup } else { Team::Subgroup }
+        }
         33..=UNCUT => Team::Workgroup,
         _ => Team::Slices,
+    }
+}
+
+/// Lanes of a workgroup whose subgroups own rows, and of a subgroup.
+fn lanes_of_subgroups(caps: &Caps, tuning: Tuning) -> Result<(u32, u32)> {
+    let unsupported = |needs: String| Err(Error::Unsupported { variant: "a team that is a subgroup".into(), needs });
+    let Some(size) = caps.subgroup_size() else {
+        return unsupported("Features::SUBGROUP, and subgroups that are all of one size".into());
+    };
+    let lanes = lanes(SUBGROUPS * size, 0, caps, tuning)?;
+    match tuning.lanes {
+        Some(forced) if forced < size => unsupported(format!("a workgroup of at least {size} lanes")),
+        _ => Ok((lanes.max(size), size)),
     }
 }
 
 /// Lanes of a workgroup that owns a row of so many classes, on a GPU.
 fn lanes_of_row(classes: u32, reduce: Reduce, caps: &Caps) -> u32 {
     let subgroup = caps.min_subgroup_size;
-    // One subgroup that holds the row needs neither barriers nor workgroup memory. Of narrower ones too few lanes would be
-    // resident.
+    // One subgroup that holds the row needs neither barriers nor workgroup memory, even if it might be wider than that.
     if reduce == Reduce::Subgroup && subgroup >= 32 && classes <= CHUNK * MOST_HELD * subgroup {
         return subgroup;
     }

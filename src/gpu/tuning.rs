@@ -67,6 +67,8 @@ pub enum Team {
     Slices,
     /// A workgroup: long rows.
     Workgroup,
+    /// A subgroup of a workgroup that has several: rows that its lanes can hold.
+    Subgroup,
     /// A lane by itself: many short rows.
     Lane,
 }

@@ -22,6 +22,7 @@ mod rows;
 mod slices;
 mod small_limits;
 mod stream;
+mod subgroups;
 mod support;
 mod variants;
 

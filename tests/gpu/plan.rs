@@ -9,6 +9,7 @@ const GPU: Caps = Caps {
     subgroups: true,
     f16: true,
     min_subgroup_size: 32,
+    max_subgroup_size: 32,
     max_invocations: 256,
     max_workgroups: 65_535,
     max_binding: 128 << 20,
@@ -33,13 +34,13 @@ fn classes_decide_who_owns_a_row_on_a_gpu() {
         (15, RowSchedule::Lane, 64, 0, None),
         (16, RowSchedule::Lane, 64, 0, None),
         (32, RowSchedule::Lane, 64, 0, None),
-        (33, WORKGROUP, 32, 1, None),
-        (131, WORKGROUP, 32, 1, None),
-        (132, WORKGROUP, 32, 2, None),
-        (256, WORKGROUP, 32, 2, None),
-        (257, WORKGROUP, 32, 2, None),
-        (1000, WORKGROUP, 32, 8, None),
-        (1024, WORKGROUP, 32, 8, None),
+        (33, RowSchedule::Subgroup, 128, 1, None),
+        (131, RowSchedule::Subgroup, 128, 1, None),
+        (132, RowSchedule::Subgroup, 128, 2, None),
+        (256, RowSchedule::Subgroup, 128, 2, None),
+        (257, RowSchedule::Subgroup, 128, 2, None),
+        (1000, RowSchedule::Subgroup, 128, 8, None),
+        (1024, RowSchedule::Subgroup, 128, 8, None),
         (1025, WORKGROUP, 128, 2, None),
         (4096, WORKGROUP, 128, 8, None),
         (4097, WORKGROUP, 256, 4, None),
@@ -58,22 +59,43 @@ fn classes_decide_who_owns_a_row_on_a_gpu() {
     }
 }
 
-/// One subgroup holds a row where subgroups are wide; where they are narrow, or absent, a workgroup is wider.
+/// A subgroup owns a row that it holds, if subgroups are wide and all of one size; else a workgroup, which is one subgroup if that
+/// is surely wide, and wider where subgroups are narrow or absent.
 #[test]
-fn subgroups_decide_how_wide_a_workgroup_is() {
-    let narrow = Caps { min_subgroup_size: 8, ..GPU };
+fn subgroups_decide_who_owns_a_row() {
     let none = Caps { subgroups: false, ..GPU };
-    let wide = Caps { min_subgroup_size: 64, ..GPU };
-    for (caps, classes, lanes, held) in [
-        (&narrow, 256, 32, 2),
-        (&narrow, 1000, 64, 4),
-        (&none, 1000, 64, 4),
-        (&wide, 1000, 64, 4),
-        (&wide, 2048, 64, 8),
-        (&wide, 2052, 128, 8),
+    let sized = |min_subgroup_size, max_subgroup_size| Caps { min_subgroup_size, max_subgroup_size, ..GPU };
+    let workgroup = RowSchedule::Workgroup(Reduce::Workgroup);
+    for (caps, classes, schedule, lanes, teams, held) in [
+        (&GPU, 1000, RowSchedule::Subgroup, 128, 4, 8),
+        (&sized(64, 64), 1000, RowSchedule::Subgroup, 256, 4, 4),
+        (&sized(64, 64), 2048, RowSchedule::Subgroup, 256, 4, 8),
+        (&sized(64, 64), 2052, WORKGROUP, 128, 1, 8),
+        (&sized(128, 128), 2052, RowSchedule::Subgroup, 256, 2, 8),
+        (&sized(32, 64), 1000, WORKGROUP, 32, 1, 8),
+        (&sized(8, 8), 256, WORKGROUP, 32, 1, 2),
+        (&sized(8, 32), 1000, WORKGROUP, 64, 1, 4),
+        (&none, 1000, workgroup, 64, 1, 4),
     ] {
         let plan = planned(Shape::new(16, classes), caps);
-        assert_eq!((plan.lanes, plan.held), (lanes, held), "{classes} classes, {caps:?}");
+        let got = (plan.schedule, plan.lanes, plan.teams, plan.held);
+        assert_eq!(got, (schedule, lanes, teams, held), "{classes} classes, {caps:?}");
+    }
+}
+
+#[test]
+fn a_subgroup_owns_a_row_only_where_all_are_of_one_size() {
+    let forced = |caps: &Caps, lanes| {
+        let tuning = Tuning { team: Some(logloss::gpu::Team::Subgroup), lanes, ..Tuning::PLANNED };
+        plan(Shape::new(16, 5000), Footprint::F32, caps, tuning).map(|plan| (plan.schedule, plan.lanes, plan.teams))
+    };
+    assert_eq!(forced(&GPU, None).ok(), Some((RowSchedule::Subgroup, 128, 4)));
+    assert_eq!(forced(&GPU, Some(32)).ok(), Some((RowSchedule::Subgroup, 32, 1)));
+    for (caps, lanes) in
+        [(GPU, Some(16)), (Caps { subgroups: false, ..GPU }, None), (Caps { max_subgroup_size: 64, ..GPU }, None)]
+    {
+        let got = forced(&caps, lanes);
+        assert!(matches!(got, Err(Error::Unsupported { .. })), "{got:?}");
     }
 }
 
@@ -105,6 +127,18 @@ fn halves_are_loaded_in_pairs() {
     }
     let slices = of(Shape::new(3, 50_257).into());
     assert_eq!(slices.slicing.map(|slicing| (slicing.classes, slicing.unit)), Some((8192, 8)));
+}
+
+/// Where the last row of a batch ends within a chunk, and a gap would have been behind it, nothing is read past its end.
+#[test]
+fn what_ends_within_a_chunk_goes_word_by_word() {
+    for (rows, classes, stride, words) in
+        [(2, 4, 6, 2), (4, 8, 9, 4), (5, 8, 9, 1), (4, 6, 8, 1), (4, 3, 7, 0), (4, 8, 12, 0)]
+    {
+        let layout = Layout::strided(Shape::new(rows, classes), stride).expect("a small layout");
+        let plan = planned(layout, &GPU);
+        assert_eq!(plan.tail.map_or(0, |tail| tail.count), words, "{layout:?}");
+    }
 }
 
 /// So that a row's bits do not depend on how many rows come with it.

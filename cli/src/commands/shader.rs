@@ -11,10 +11,11 @@ use crate::output;
                   logloss shader cross_entropy/f32/separate/workgroup > cross_entropy.wgsl\n\n\
                   The label of a loss of rows or of logits reads FRAGMENT/STORAGE[-words]/PLACE/SCHEDULE:\n\n  \
                   FRAGMENT  the loss, or softmax\n  \
-                  STORAGE   f32, f16 (native), f16_packed and bf16 (two to a word);\n            \
+                  STORAGE   f32, f16 (converted by the device), f16_packed (by hand) and bf16;\n            \
                   -words: word by word, where logits do not start or end on a chunk of four\n  \
                   PLACE     of the gradient: forward (none), separate, widened (in float32), in_place\n  \
                   SCHEDULE  workgroup or subgroup: a workgroup owns a row; its lanes combine so\n            \
+                  one_subgroup: a subgroup owns a row\n            \
                   lane: a lane owns a row; planes: a lane owns four positions\n            \
                   chunks or entries: a workgroup owns a block of logits\n\n\
                   Losses of regions are region_sums/STORAGE/forward/REDUCE, region_fold/REDUCE, FRAGMENT/finish/REDUCE and \

@@ -101,12 +101,12 @@ impl Elements {
         all
     }
 
-    /// In pairs of chunks where `schedule` gives rows to teams of lanes and elements have 16 bits, unless it is word by word.
+    /// In pairs of chunks where lanes share a row and elements have 16 bits, unless it is word by word.
     pub(super) fn fragments(self, schedule: RowSchedule) -> Vec<Fragment> {
         const BY_WORDS: Fragment = fragment!("place/store_words.wgsl");
         const BY_CHUNKS: Fragment = fragment!("place/store_chunks.wgsl");
-        let in_teams = matches!(schedule, RowSchedule::Workgroup(_) | RowSchedule::Slices);
-        let place: &[Fragment] = match (self.words, self.place, in_teams && self.storage != Storage::F32) {
+        let in_pairs = schedule.is_shared() && self.storage != Storage::F32;
+        let place: &[Fragment] = match (self.words, self.place, in_pairs) {
             (false, Place::None, _) => &[fragment!("place/none.wgsl"), BY_CHUNKS],
             (false, Place::Widened, _) => &[fragment!("place/widened.wgsl"), BY_CHUNKS],
             (false, Place::Separate, false) => &[fragment!("place/separate.wgsl"), BY_CHUNKS],
@@ -118,7 +118,7 @@ impl Elements {
             (true, Place::Separate, _) => &[fragment!("place/words_separate.wgsl"), BY_WORDS, BY_CHUNKS],
             (true, Place::InPlace, _) => &[fragment!("place/words_in_place.wgsl"), BY_WORDS, BY_CHUNKS],
         };
-        let load = match (self.words, in_teams && self.storage != Storage::F32) {
+        let load = match (self.words, in_pairs) {
             (true, _) => fragment!("place/load_words.wgsl"),
             (false, true) => fragment!("place/load_pairs.wgsl"),
             (false, false) => fragment!("place/load_chunks.wgsl"),

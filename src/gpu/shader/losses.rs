@@ -144,6 +144,7 @@ impl Family {
                 RowSchedule::Planes,
                 RowSchedule::Workgroup(Reduce::Workgroup),
                 RowSchedule::Workgroup(Reduce::Subgroup),
+                RowSchedule::Subgroup,
                 RowSchedule::Slices,
             ],
             Self::Elements => &[RowSchedule::Blocks { entries: false }, RowSchedule::Blocks { entries: true }],

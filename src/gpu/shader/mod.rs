@@ -114,7 +114,9 @@ impl Shader {
     #[must_use]
     pub fn needs_subgroups(self) -> bool {
         match self {
-            Self::Rows { schedule, .. } => schedule == RowSchedule::Workgroup(Reduce::Subgroup),
+            Self::Rows { schedule, .. } => {
+                matches!(schedule, RowSchedule::Workgroup(Reduce::Subgroup) | RowSchedule::Subgroup)
+            }
             Self::Survey { reduce }
             | Self::Sum { reduce }
             | Self::RegionSums { reduce, .. }
@@ -138,7 +140,7 @@ impl Shader {
 
     /// Whether its lanes can hold a row: `schedule/held.wgsl`.
     pub(crate) fn can_hold(self) -> bool {
-        matches!(self, Self::Rows { schedule: RowSchedule::Workgroup(_), .. })
+        matches!(self, Self::Rows { schedule: RowSchedule::Workgroup(_) | RowSchedule::Subgroup, .. })
     }
 
     /// Its entry points.
@@ -185,6 +187,7 @@ impl Shader {
             Self::Rows { fragment, elements, schedule } => {
                 let schedule = match schedule {
                     RowSchedule::Workgroup(reduce) => reduce.name(),
+                    RowSchedule::Subgroup => "one_subgroup",
                     RowSchedule::Lane => "lane",
                     RowSchedule::Planes => "planes",
                     RowSchedule::Slices => "slices",
@@ -212,7 +215,7 @@ impl Shader {
         match self {
             Self::Rows { fragment, schedule, .. } => {
                 let own: &[Switch] = match schedule {
-                    RowSchedule::Workgroup(_) | RowSchedule::Slices => &[Switch::Edges],
+                    RowSchedule::Workgroup(_) | RowSchedule::Subgroup | RowSchedule::Slices => &[Switch::Edges],
                     RowSchedule::Lane => &[Switch::Edges, Switch::Short],
                     RowSchedule::Planes => &[Switch::Aligned, Switch::Rounds],
                     RowSchedule::Blocks { .. } => &[Switch::Gaps, Switch::Positions, Switch::Weights],
@@ -254,6 +257,7 @@ impl Shader {
                 parts.extend(elements.fragments(schedule));
                 parts.extend(match schedule {
                     RowSchedule::Workgroup(reduce) => vec![reduce.fragment(), MATH, SOFTCAP],
+                    RowSchedule::Subgroup => vec![fragment!("reduce/one_subgroup.wgsl"), MATH, SOFTCAP],
                     RowSchedule::Lane | RowSchedule::Planes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
                     RowSchedule::Slices => vec![Reduce::Workgroup.fragment(), MATH, SOFTCAP],
                     RowSchedule::Blocks { entries: false } => {
@@ -266,11 +270,11 @@ impl Shader {
                 parts.extend(fragment.family().parts());
                 parts.extend(fragment.parts());
                 const CHUNKS: Fragment = fragment!("schedule/row_chunks.wgsl");
+                const HELD: Fragment = fragment!("schedule/held.wgsl");
                 const ROWS: Fragment = fragment!("schedule/rows.wgsl");
                 parts.extend(match schedule {
-                    RowSchedule::Workgroup(_) => {
-                        vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, fragment!("schedule/held.wgsl"), ROWS]
-                    }
+                    RowSchedule::Workgroup(_) => vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, HELD, ROWS],
+                    RowSchedule::Subgroup => vec![fragment!("schedule/team_subgroup.wgsl"), CHUNKS, HELD, ROWS],
                     RowSchedule::Lane => {
                         vec![fragment!("schedule/team_lane.wgsl"), CHUNKS, fragment!("schedule/reread.wgsl"), ROWS]
                     }

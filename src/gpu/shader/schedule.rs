@@ -19,6 +19,8 @@ pub enum Reduce {
 pub enum RowSchedule {
     /// A workgroup; the class axis is last.
     Workgroup(Reduce),
+    /// A subgroup; the class axis is last. Needs `Features::SUBGROUP`, and subgroups of one size.
+    Subgroup,
     /// A workgroup a slice of a row; the class axis is last.
     ///
     /// Lanes combine once a slice, through workgroup memory: subgroups would gain nothing.
@@ -34,6 +36,13 @@ pub enum RowSchedule {
         /// Dense tensors are read and written entry by entry: they do not lie as the logits do, or end within a chunk.
         entries: bool,
     },
+}
+
+impl RowSchedule {
+    /// Whether several lanes share a row, class axis last.
+    pub(super) const fn is_shared(self) -> bool {
+        matches!(self, Self::Workgroup(_) | Self::Subgroup | Self::Slices)
+    }
 }
 
 impl Reduce {
