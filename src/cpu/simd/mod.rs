@@ -4,6 +4,7 @@
 //! Whatever touches vectors must be inlined into the function that has the instructions: loops, not `array::map` and its kin, whose
 //! bodies are compiled apart, without them.
 
+pub(super) mod half;
 pub(super) mod math;
 pub(super) mod memory;
 

@@ -1,4 +1,4 @@
-//! A block at a time, of whatever kind: under a softcap or label smoothing, of float16, of fewer logits than a block has.
+//! A block at a time, of whatever kind: under a softcap or label smoothing, or of fewer logits than a block has.
 
 use std::ops::Range;
 

@@ -1,5 +1,6 @@
 //! How the logits of a block lie in its lanes.
 
+use crate::cpu::simd::half::load_f16;
 use crate::cpu::simd::{BLOCK, Block, Bytes, Simd, SimdBase, load_block, numbers, splat};
 
 /// Logits of a type that is loaded without a call.
@@ -60,6 +61,29 @@ impl Logits for F32 {
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S> {
         // SAFETY: the caller's promise.
         load_block(simd, unsafe { std::slice::from_raw_parts(self.0.add(at), BLOCK * S::f32s::LEN) })
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct F16(pub(super) *const half::f16);
+
+impl Logits for F16 {
+    const BYTES: usize = 2;
+    const IS_PAIRED: bool = false;
+
+    #[inline(always)]
+    fn address(self, at: usize) -> *const u8 {
+        self.0.wrapping_add(at).cast()
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S> {
+        let mut block = [splat(simd, 0.0); BLOCK];
+        for (i, vector) in block.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *vector = unsafe { load_f16(simd, self.0.add(at + i * S::f32s::LEN)) };
+        }
+        block
     }
 }
 

@@ -72,13 +72,12 @@ pub(super) fn first_reference<S: Simd, M>(
 ) -> f32 {
     let blocks = classes.len() / block_len::<S>();
     let at = part.row_start(row.row) + classes.start;
-    match part.source(at, blocks * block_len::<S>()).filter(|_| !rows.has_extra) {
-        // SAFETY: the source has that many blocks, and the part is borrowed from whoever writes to it.
-        Some(source) => unsafe {
-            glance(simd, source, blocks, row.target.and_then(|t| within(t, classes)).unwrap_or(NOWHERE))
-        },
-        None => f32::MIN,
+    if rows.has_extra {
+        return f32::MIN;
     }
+    let hole = row.target.and_then(|target| within(target, classes)).unwrap_or(NOWHERE);
+    // SAFETY: the source has that many blocks, and the part is borrowed from whoever writes to it.
+    unsafe { glance(simd, part.source(at, blocks * block_len::<S>()), blocks, hole) }
 }
 
 impl<M: MarginLoss> Step<'_, '_, '_, M> {
@@ -118,7 +117,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
     ) -> Merged {
         let old = old.filter(|old| self.begin::<S>(simd, exp, old, kept.as_mut()));
         let mut partition = Partition::new(simd, self.reference);
-        if !EXTRA && self.part.has_source() && self.classes.len() >= block_len::<S>() {
+        if !EXTRA && self.classes.len() >= block_len::<S>() {
             self.stretch(simd, exp, old, new, kept, &mut partition);
         } else {
             for b in 0..self.classes.len().div_ceil(block_len::<S>()) {
@@ -160,9 +159,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
     ) {
         let (first, length) = (self.classes.start, self.classes.len());
         let at = |row: usize| self.part.row_start(row) + first;
-        let Some(source) = new.map_or(self.part.source(0, 0), |new| self.part.source(at(new.row), length)) else {
-            return;
-        };
+        let source = new.map_or(self.part.source(0, 0), |new| self.part.source(at(new.row), length));
         let (mut places, mut levels): (_, &mut [f32]) = ([None; 2], &mut []);
         if let Some(kept) = kept {
             levels = kept.levels;

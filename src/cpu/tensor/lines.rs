@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 
 use super::Pointer;
-use half::bf16;
-
 use super::convert::{narrow_bf16, narrow_f16};
-use crate::cpu::simd::memory::{LINE, store_block_at, stream_block, stream_line, stream_vector};
-use crate::cpu::simd::{Block, Bytes, MAX_BLOCK, Select, Simd, SimdBase, block_len, store_block};
+use super::store::{Store, ToBf16, ToF16, ToF32};
+use crate::DType;
+use crate::cpu::simd::memory::{LINE, stream_line};
+use crate::cpu::simd::{Block, MAX_BLOCK, Simd, block_len, store_block};
 
 /// Writes runs of neighbours in memory, in order, rounded to their element type.
 ///
@@ -89,8 +89,13 @@ impl LineWriter<'_> {
         if self.filled == 0 { 0 } else { (LINE - self.filled) / self.output.element_bytes() }
     }
 
-    pub(in crate::cpu) const fn is_bf16(&self) -> bool {
-        matches!(self.output, Pointer::Bf16(_))
+    /// The type of the elements.
+    pub(in crate::cpu) const fn dtype(&self) -> DType {
+        match self.output {
+            Pointer::F32(_) => DType::F32,
+            Pointer::F16(_) => DType::F16,
+            Pointer::Bf16(_) => DType::Bf16,
+        }
     }
 
     /// Takes the next `n` elements of the run for the caller to store, and gives where they are and whether they are streamed, in
@@ -105,44 +110,6 @@ impl LineWriter<'_> {
         (self.output.bytes(at), self.streams)
     }
 
-    /// Stores a block of what was taken.
-    ///
-    /// # Safety
-    /// It can be written, and is aligned to the size of a vector if it is streamed.
-    #[inline(always)]
-    pub(in crate::cpu) unsafe fn store_f32<S: Simd>(values: &Block<S>, to: *mut f32, streams: bool) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if streams {
-                stream_block::<S>(values, to);
-            } else {
-                store_block_at::<S>(values, to);
-            }
-        }
-    }
-
-    /// As [`store_f32`](Self::store_f32), rounded to bfloat16.
-    ///
-    /// # Safety
-    /// As [`store_f32`](Self::store_f32).
-    #[inline(always)]
-    pub(in crate::cpu) unsafe fn store_bf16<S: Simd>(simd: S, values: &Block<S>, to: *mut bf16, streams: bool) {
-        let (lanes, upper) = (S::f32s::LEN, S::u32s::splat(simd, 0xffff_0000));
-        for (i, pair) in values.as_chunks::<2>().0.iter().enumerate() {
-            let [even, odd] = [pair[0].unzip_low(pair[1]), pair[0].unzip_high(pair[1])];
-            let words = (rounded_to_bf16::<S>(simd, even) >> 16) | (rounded_to_bf16::<S>(simd, odd) & upper);
-            // SAFETY: the caller's promise; a bfloat16 is 16 bits.
-            unsafe {
-                let to = to.add(2 * lanes * i);
-                if streams {
-                    stream_vector::<S>(words.bitcast(), to.cast());
-                } else {
-                    words.bitcast::<S::u16s>().store_slice(std::slice::from_raw_parts_mut(to.cast(), 2 * lanes));
-                }
-            }
-        }
-    }
-
     /// Writes the next values of the run.
     #[inline(always)]
     pub(in crate::cpu) fn push_block<S: Simd>(&mut self, simd: S, values: &Block<S>) {
@@ -151,21 +118,13 @@ impl LineWriter<'_> {
             store_block::<S>(values, &mut wide);
             return self.push_part(&wide[..block_len::<S>()]);
         }
-        match self.output {
-            // SAFETY: elements of the run.
-            Pointer::F32(_) => unsafe {
-                let (to, streams) = self.take_lines(block_len::<S>());
-                Self::store_f32::<S>(values, to.cast(), streams);
-            },
-            // SAFETY: elements of the run.
-            Pointer::Bf16(_) => unsafe {
-                let (to, streams) = self.take_lines(block_len::<S>());
-                Self::store_bf16::<S>(simd, values, to.cast(), streams);
-            },
-            Pointer::F16(_) => {
-                let mut wide = [0.0; MAX_BLOCK];
-                store_block::<S>(values, &mut wide);
-                self.push_part(&wide[..block_len::<S>()]);
+        let (to, streams) = self.take_lines(block_len::<S>());
+        // SAFETY: elements of the run.
+        unsafe {
+            match self.output {
+                Pointer::F32(_) => ToF32::store::<S>(simd, values, to, 0, streams),
+                Pointer::F16(_) => ToF16::store::<S>(simd, values, to, 0, streams),
+                Pointer::Bf16(_) => ToBf16::store::<S>(simd, values, to, 0, streams),
             }
         }
     }
@@ -244,14 +203,6 @@ impl LineWriter<'_> {
         unsafe { std::ptr::copy_nonoverlapping(own.as_ptr(), self.base.add(self.skipped), own.len()) };
         (self.skipped, self.filled) = (0, 0);
     }
-}
-
-/// The nearest bfloat16 in the upper halves, as [`bf16_from_f32`](super::convert::bf16_from_f32); the lower ones are any bits.
-#[inline(always)]
-fn rounded_to_bf16<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
-    let (half, one) = (S::u32s::splat(simd, 0x7fff), S::u32s::splat(simd, 1));
-    let bits = values.bitcast::<S::u32s>();
-    values.simd_eq(values).select(bits + half + ((bits >> 16) & one), S::u32s::splat(simd, 0x7fc0_0000))
 }
 
 impl Drop for LineWriter<'_> {

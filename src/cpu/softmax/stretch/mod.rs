@@ -17,11 +17,12 @@ mod written;
 pub(super) use read::glance;
 pub(super) use written::Old;
 
-use super::lanes::{Bf16, F32, Logits};
+use super::lanes::{Bf16, F16, F32, Logits};
 use super::partition::Partition;
+use crate::DType;
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Simd, block_len};
-use crate::cpu::tensor::{LineWriter, Source};
+use crate::cpu::tensor::{LineWriter, Source, Store, ToBf16, ToF16, ToF32};
 use read::Read;
 
 /// What is read and written.
@@ -51,33 +52,39 @@ impl Stretch<'_, '_> {
     /// `source` if it is read, `kept` and the exponentials are valid for the length, and nobody else accesses them.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(self, simd: S, exp: Exp<S>, partition: &mut Partition<S>) {
-        let is_bf16 = self.old.as_ref().is_some_and(|(_, writer)| writer.is_bf16());
         // Each is a function of its own: what is inlined into one function takes its stack all at once where nothing is optimised.
         macro_rules! blocks {
-            ($logits:expr, $reads:literal, $writes:literal, $bf16:literal, $keeps:literal) => {
+            ($logits:expr, $output:ty, $reads:literal, $writes:literal, $keeps:literal) => {
                 // SAFETY: the caller's promise.
-                unsafe { self.blocks::<S, _, $reads, $writes, $bf16, $keeps>(simd, exp, $logits, partition) }
+                unsafe { self.blocks::<S, _, $output, $reads, $writes, $keeps>(simd, exp, $logits, partition) }
             };
         }
-        match (self.source, self.reads, self.old.is_some(), self.kept.is_some()) {
-            (_, false, false, _) => {}
-            // Which logits are not read does not matter.
-            (_, false, true, _) if is_bf16 => blocks!(F32(std::ptr::null()), false, true, true, false),
-            (_, false, true, _) => blocks!(F32(std::ptr::null()), false, true, false, false),
-            (Source::F32(x), true, false, false) => blocks!(F32(x), true, false, false, false),
-            (Source::F32(x), true, false, true) => blocks!(F32(x), true, false, false, true),
-            (Source::F32(x), true, true, _) => blocks!(F32(x), true, true, false, true),
-            (Source::Bf16(x), true, false, false) => blocks!(Bf16(x), true, false, false, false),
-            (Source::Bf16(x), true, false, true) => blocks!(Bf16(x), true, false, false, true),
-            (Source::Bf16(x), true, true, _) if is_bf16 => blocks!(Bf16(x), true, true, true, true),
-            (Source::Bf16(x), true, true, _) => blocks!(Bf16(x), true, true, false, true),
+        let output = self.old.as_ref().map(|(_, writer)| writer.dtype());
+        // Which logits are not read does not matter, nor in which type they are not written.
+        match (self.source, self.reads, output, self.kept.is_some()) {
+            (_, false, None, _) => {}
+            (_, false, Some(DType::F32), _) => blocks!(F32(std::ptr::null()), ToF32, false, true, false),
+            (_, false, Some(DType::F16), _) => blocks!(F32(std::ptr::null()), ToF16, false, true, false),
+            (_, false, Some(DType::Bf16), _) => blocks!(F32(std::ptr::null()), ToBf16, false, true, false),
+            (Source::F32(x), true, None, false) => blocks!(F32(x), ToF32, true, false, false),
+            (Source::F32(x), true, None, true) => blocks!(F32(x), ToF32, true, false, true),
+            (Source::F32(x), true, Some(DType::F32), _) => blocks!(F32(x), ToF32, true, true, true),
+            (Source::F16(x), true, None, false) => blocks!(F16(x), ToF32, true, false, false),
+            (Source::F16(x), true, None, true) => blocks!(F16(x), ToF32, true, false, true),
+            (Source::F16(x), true, Some(DType::F16), _) => blocks!(F16(x), ToF16, true, true, true),
+            (Source::F16(x), true, Some(DType::F32), _) => blocks!(F16(x), ToF32, true, true, true),
+            (Source::Bf16(x), true, None, false) => blocks!(Bf16(x), ToF32, true, false, false),
+            (Source::Bf16(x), true, None, true) => blocks!(Bf16(x), ToF32, true, false, true),
+            (Source::Bf16(x), true, Some(DType::Bf16), _) => blocks!(Bf16(x), ToBf16, true, true, true),
+            (Source::Bf16(x), true, Some(DType::F32), _) => blocks!(Bf16(x), ToF32, true, true, true),
+            _ => unreachable!("a gradient is of the logits' type or float32"),
         }
     }
 
     /// # Safety
     /// As [`run`](Self::run).
     #[inline(always)]
-    unsafe fn blocks<S: Simd, X: Logits, const READS: bool, const WRITES: bool, const BF16: bool, const KEEPS: bool>(
+    unsafe fn blocks<S: Simd, X: Logits, O: Store, const READS: bool, const WRITES: bool, const KEEPS: bool>(
         self,
         simd: S,
         exp: Exp<S>,
@@ -104,7 +111,7 @@ impl Stretch<'_, '_> {
                     let (mut statistics, exp, read, to) = (*partition, exp, read, to);
                     for b in 0..n {
                         if let Some((old, to)) = to.filter(|_| WRITES) {
-                            old.write::<S, BF16>(simd, levels, b, head, to);
+                            old.write::<S, O>(simd, levels, b, head, to);
                         }
                         if READS {
                             read.block::<S, KEEPS>(simd, exp, levels, b, &mut statistics);

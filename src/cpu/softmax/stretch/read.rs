@@ -3,7 +3,7 @@
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch, store_block_at};
 use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
-use crate::cpu::softmax::lanes::{Bf16, F32, Logits};
+use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
 use crate::cpu::softmax::partition::{Partition, largest};
 use crate::cpu::tensor::Source;
 
@@ -116,6 +116,7 @@ pub(in crate::cpu::softmax) unsafe fn glance<S: Simd>(simd: S, source: Source, b
         || unsafe {
             match source {
                 Source::F32(x) => Read { x: F32(x), hole, kept }.highest::<S>(simd, blocks),
+                Source::F16(x) => Read { x: F16(x), hole, kept }.highest::<S>(simd, blocks),
                 Source::Bf16(x) => Read { x: Bf16(x), hole, kept }.highest::<S>(simd, blocks),
             }
         },

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cpu::simd::{Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, numbers, replaced, splat, store_block};
 use crate::cpu::softmax::lanes::{F32, Logits};
-use crate::cpu::tensor::LineWriter;
+use crate::cpu::tensor::{LineWriter, Store};
 
 /// The row that is written.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ impl Old {
     /// # Safety
     /// As [`Stretch::run`](super::Stretch::run); a block can be written there, and a line begins there if it is streamed.
     #[inline(always)]
-    pub(super) unsafe fn write<S: Simd, const BF16: bool>(
+    pub(super) unsafe fn write<S: Simd, O: Store>(
         self,
         simd: S,
         levels: &[f32],
@@ -33,11 +33,7 @@ impl Old {
         // SAFETY: the caller's promise.
         unsafe {
             let gradient = self.gradient::<S>(simd, levels, head + first);
-            if BF16 {
-                LineWriter::store_bf16::<S>(simd, &gradient, to.cast::<half::bf16>().add(first), streams);
-            } else {
-                LineWriter::store_f32::<S>(&gradient, to.cast::<f32>().add(first), streams);
-            }
+            O::store::<S>(simd, &gradient, to, first, streams);
         }
     }
 
