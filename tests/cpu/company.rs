@@ -2,7 +2,7 @@
 
 use crate::common::random::Random;
 use crate::{instructions, random};
-use half::bf16;
+use half::{bf16, f16};
 use logloss::cpu::{self, LogitsMut, Outputs};
 use logloss::{Batch, CrossEntropy, Logits, Reduction, Shape};
 
@@ -50,19 +50,27 @@ fn neighbours_and_places_change_no_bit() {
 }
 
 #[test]
-fn nor_those_of_bfloat16() {
+fn nor_those_of_16_bits() {
+    of_16_bits(bf16::ZERO, bf16::from_f32, |logits| Logits::Bf16(logits));
+    of_16_bits(f16::ZERO, f16::from_f32, |logits| Logits::F16(logits));
+}
+
+fn of_16_bits<T: Copy + PartialEq>(zero: T, from_f32: impl Fn(f32) -> T, logits: impl Fn(&[T]) -> Logits<'_>)
+where
+    for<'a> LogitsMut<'a>: From<&'a mut [T]>,
+{
     let mut random = Random(32);
     for classes in CLASSES {
         let n = 21;
         let rows = random::rows(&mut random, n, classes, 0);
-        let logits: Vec<bf16> = rows.logits.iter().map(|&x| bf16::from_f32(x)).collect();
+        let values: Vec<T> = rows.logits.iter().map(|&x| from_f32(x)).collect();
         let plain = |from: usize, to: usize| {
-            let logits = Logits::Bf16(&logits[from * classes..to * classes]);
-            Batch::new(Shape::new((to - from) as u32, classes as u32), logits, &rows.targets[from..to])
+            let shape = Shape::new((to - from) as u32, classes as u32);
+            Batch::new(shape, logits(&values[from * classes..to * classes]), &rows.targets[from..to])
         };
-        let (losses, gradient) = evaluate(&plain(0, n), bf16::ZERO, 0);
+        let (losses, gradient) = evaluate(&plain(0, n), zero, 0);
         for (from, to, offset) in [(0, n, 1), (0, n, 31), (2, 3, 0), (5, 20, 7)] {
-            let (of, g) = evaluate(&plain(from, to), bf16::ZERO, offset);
+            let (of, g) = evaluate(&plain(from, to), zero, offset);
             assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}");
             assert!(g == gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}");
         }
