@@ -3,8 +3,7 @@
 use super::simd::math::{Exp, weighted};
 use super::simd::memory::fetch_vector;
 use super::simd::{
-    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, SimdFloat, block_len, load, load_up_to, splat, store_block,
-    store_up_to,
+    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load, load_up_to, splat, store_block, store_up_to,
 };
 use super::survey::tree_sum;
 use super::tensor::Part;

@@ -1,6 +1,6 @@
 //! A batch at work: what a loss is handed, and what it hands back.
 
-use super::simd::{Instructions, MAX_LANES};
+use super::simd::{Instructions, MAX_BLOCK};
 use super::softmax::Finished;
 use super::survey::{Survey, tree_sum};
 use super::tensor::{Part, Tensor};
@@ -103,7 +103,7 @@ impl RowTotals {
     /// Adds the next rows, all of which count and are finite; a power of two of them that divides the rows so far.
     #[inline(always)]
     pub(super) fn push_rows(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
-        let mut wide = [0.0; MAX_LANES];
+        let mut wide = [0.0; MAX_BLOCK];
         for (wide, &loss) in wide.iter_mut().zip(of_rows) {
             *wide = f64::from(loss);
         }

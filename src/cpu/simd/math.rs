@@ -164,8 +164,6 @@ pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// What a margin `z` says of a decision between two, each to a few u relative at both ends.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Margin<S: Simd> {
-    /// `log(1 + e^-|z|)`, which both softplus have in common.
-    pub(in crate::cpu) log: S::f32s,
     /// `log(1 + e^z)`.
     pub(in crate::cpu) softplus: S::f32s,
     /// `log(1 + e^-z)`.
@@ -177,15 +175,14 @@ pub(in crate::cpu) struct Margin<S: Simd> {
 }
 
 impl<S: Simd> Margin<S> {
-    /// Of `z + low`. NaN makes everything NaN.
+    /// `exp(-|z + low|)`: the smaller of the two odds, at most 1.
     #[inline(always)]
-    pub(in crate::cpu) fn new(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> Self {
-        // The smaller of the two odds, at most 1.
+    pub(in crate::cpu) fn odds(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> S::f32s {
         let is_positive = z.simd_gt(splat(simd, 0.0));
-        Self::of_odds(simd, z, exp.of_two(-z.abs(), is_positive.select(-low, low)))
+        exp.of_two(-z.abs(), is_positive.select(-low, low))
     }
 
-    /// Of a margin and `e = exp(-|z|)`.
+    /// Of a margin and `e = exp(-|z|)`. NaN makes everything NaN.
     #[inline(always)]
     pub(in crate::cpu) fn of_odds(simd: S, z: S::f32s, e: S::f32s) -> Self {
         let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
@@ -194,7 +191,6 @@ impl<S: Simd> Margin<S> {
         let likely = one / (one + e);
         let unlikely = e * likely;
         Self {
-            log,
             softplus: at_least(zero, z) + log,
             softplus_negated: at_least(zero, -z) + log,
             sigmoid: is_positive.select(likely, unlikely),

@@ -15,6 +15,7 @@ mod along;
 mod cap;
 mod finish;
 mod partition;
+mod plain;
 mod row;
 mod shared;
 mod stretch;
@@ -24,13 +25,13 @@ pub(super) use cap::exp_of_negative;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
 pub(super) use row::row_statistics;
 
-use super::simd::{Instructions, MAX_LANES, Simd};
+use super::simd::{Instructions, MAX_BLOCK, MAX_LANES, Simd};
 use super::tensor::Part;
 use super::{Job, Outcome, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
-use finish::{Bundle, Conclusion, Statistics, finish};
+use finish::{Bundle, Conclusion, Finish, Statistics};
 use partition::Merged;
 
 /// Classes up to which rows lie across lanes.
@@ -55,7 +56,8 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
     };
     let threads = rayon::current_num_threads();
     let totals = if layout.inner() > 1 || classes <= SHORT {
-        let length = part_rows(rows, classes, threads).max(MAX_LANES);
+        let least = if layout.inner() > 1 { MAX_LANES } else { MAX_BLOCK };
+        let length = part_rows(rows, classes, threads).max(least);
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
             job.instructions.run(across::PartKernel { rows: &all, part, out, scratch })
         })
@@ -154,8 +156,18 @@ impl<M: MarginLoss> Rows<'_, M> {
     fn conclude<S: Simd>(&self, simd: S, classes: usize, statistics: &Statistics<S>) -> Conclusion<S> {
         simd.vectorize(
             #[inline(always)]
-            || finish(simd, &self.options, self.loss, classes, self.weight_sum, self.scale, statistics),
+            || self.finishing(classes).one(simd, statistics),
         )
+    }
+
+    fn finishing(&self, classes: usize) -> Finish<'_, M> {
+        Finish {
+            options: &self.options,
+            loss: self.loss,
+            classes,
+            weight_sum: self.weight_sum,
+            gradient_scale: self.job.tensor.has_gradient().then_some(self.scale),
+        }
     }
 
     #[inline(always)]

@@ -199,6 +199,32 @@ impl LineWriter<'_> {
         self.emit(bytes);
     }
 
+    /// As [`push`](Self::push), of as many of the values as fill lines, and gives their number. Those of float32 go straight to
+    /// where they belong.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_lines<S: Simd>(&mut self, simd: S, values: &[f32]) -> usize {
+        if !self.streams || !matches!(self.output, Pointer::F32(_)) {
+            self.push(values);
+            return values.len();
+        }
+        let missing = (LINE - self.filled) % LINE / size_of::<f32>();
+        let (head, rest) = values.split_at(missing.min(values.len()));
+        if !head.is_empty() {
+            self.push_part(head);
+        }
+        let (lines, rest) = rest.as_chunks::<{ LINE / size_of::<f32>() }>();
+        let n = values.len() - head.len() - rest.len();
+        self.take(n);
+        for line in lines {
+            for at in (0..line.len()).step_by(S::f32s::LEN) {
+                // SAFETY: elements of the run, by `take`; with nothing in `lines` they begin at `base`, the start of a line.
+                unsafe { stream_vector::<S>(load(simd, line, at), self.base.cast::<f32>().add(at)) };
+            }
+            self.base = self.base.wrapping_add(LINE);
+        }
+        head.len() + n
+    }
+
     /// Takes `n` elements of the run and gives the index of the first.
     #[inline(always)]
     fn take(&mut self, n: usize) -> usize {

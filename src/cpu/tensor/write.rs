@@ -86,6 +86,18 @@ impl Part<'_> {
         }
     }
 
+    /// Starts the gradient of whole rows without gaps.
+    #[inline(always)]
+    pub(in crate::cpu) fn start_rows(&self, writer: &mut LineWriter<'_>, rows: Range<usize>) {
+        assert!(
+            self.layout().inner() == 1
+                && self.layout().is_contiguous()
+                && self.columns.len() == self.layout().classes() as usize
+        );
+        assert!(self.rows.start <= rows.start && rows.end <= self.rows.end);
+        self.start(writer, self.row_start(rows.start), rows.len() * self.columns.len());
+    }
+
     #[inline(always)]
     fn write_elements(&self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
         if self.layout().is_contiguous() {
