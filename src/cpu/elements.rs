@@ -144,12 +144,19 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     let at = i * S::f32s::LEN;
                     fetch_vector::<S>(t[at..].as_ptr());
                     let element = Element { x: load(simd, x, at), t: load(simd, t, at), q: q[i], odds: odds[i] };
-                    (l[i], g[i]) = loss.element(simd, exp, element);
+                    let (of_element, derivative) = loss.element(simd, exp, element);
+                    l[i] = of_element;
+                    if GRADIENT {
+                        g[i] = derivative;
+                    }
                 }
                 if has_weights {
                     let w: Block<S> = load_up_to(simd, &weights[at.clone()], 0.0);
                     for i in 0..BLOCK {
-                        (l[i], g[i]) = (weighted(simd, w[i], l[i]), weighted(simd, w[i], g[i]));
+                        l[i] = weighted(simd, w[i], l[i]);
+                        if GRADIENT {
+                            g[i] = weighted(simd, w[i], g[i]);
+                        }
                     }
                 }
                 if at.len() < length {
