@@ -177,8 +177,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     part.write_block::<S>(writer, simd, first + at.start, &g, at.len());
                 }
             }
-            let [a, b, c, d, e, f, g, h] = sums;
-            let of_chunk = f64::from((((a + e) + (b + f)) + ((c + g) + (d + h))).reduce_sum());
+            let [a, b, c, d] = sums;
+            let of_chunk = f64::from(((a + c) + (b + d)).reduce_sum());
             if of_chunk.is_nan() {
                 let is_nan = |(_, x): &(usize, &f32)| x.is_nan();
                 non_finite

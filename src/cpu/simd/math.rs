@@ -2,7 +2,7 @@
 //!
 //! The polynomials are minimax fits of relative error (Remez); each function says what it loses. `u = 2^-24 = 6e-8`.
 
-use super::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
+use super::{Block, Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.
 ///
@@ -44,10 +44,38 @@ impl<S: Simd> Exp<S> {
 
     #[inline(always)]
     pub(in crate::cpu) fn of(self, d: S::f32s) -> S::f32s {
+        let mut d = [d];
+        self.together(&mut d);
+        d[0]
+    }
+
+    /// A block, several vectors at once: each is a chain of dependent operations, and a processor looks no farther than some
+    /// hundred of them for others to run beside it. Measured with AVX-512: a fifth faster than one after the other.
+    #[inline(always)]
+    pub(in crate::cpu) fn of_block(self, d: &mut Block<S>) {
+        self.together(d);
+    }
+
+    #[inline(always)]
+    fn together<const N: usize>(self, d: &mut [S::f32s; N]) {
         let Self { simd, k, lowest, .. } = self;
-        let d = at_least(lowest, d);
-        let biased = d.mul_add(k, splat(simd, ROUND));
-        self.power(d.mul_sub(k, biased - splat(simd, ROUND)), biased)
+        let round = splat(simd, ROUND);
+        let (mut biased, mut p) = ([round; N], [splat(simd, EXP2[0]); N]);
+        for (d, biased) in d.iter_mut().zip(&mut biased) {
+            *d = at_least(lowest, *d);
+            *biased = d.mul_add(k, round);
+        }
+        for (d, biased) in d.iter_mut().zip(&biased) {
+            *d = d.mul_sub(k, *biased - round);
+        }
+        for c in &EXP2[1..] {
+            for (p, r) in p.iter_mut().zip(&*d) {
+                *p = p.mul_add(*r, splat(simd, *c));
+            }
+        }
+        for ((r, p), biased) in d.iter_mut().zip(&p).zip(&biased) {
+            *r = p.mul_add(*r, splat(simd, 1.0)) * power_of_two::<S>(*biased);
+        }
     }
 
     /// `exp(factor * d)` within 1 ULP for every `d`.
@@ -80,8 +108,14 @@ impl<S: Simd> Exp<S> {
         for c in &EXP2[1..] {
             p = p.mul_add(r, splat(simd, *c));
         }
-        p.mul_add(r, splat(simd, 1.0)) * S::f32s::from_bits(biased.to_bits() << 23)
+        p.mul_add(r, splat(simd, 1.0)) * power_of_two::<S>(biased)
     }
+}
+
+/// `2^n` of what rounding by [`ROUND`] gave.
+#[inline(always)]
+fn power_of_two<S: Simd>(biased: S::f32s) -> S::f32s {
+    S::f32s::from_bits(biased.to_bits() << 23)
 }
 
 /// The larger of the two, and `x` where that is NaN.

@@ -14,6 +14,7 @@ mod across;
 mod along;
 mod cap;
 mod finish;
+mod lanes;
 mod partition;
 mod plain;
 mod row;

@@ -8,12 +8,12 @@ use std::ops::Range;
 use super::cap::{Capped, cap};
 use super::finish::{Finished, MarginLoss};
 use super::partition::{Extra, Merged, Partition};
-use super::stretch::{Stretch, glance};
+use super::stretch::{NOWHERE, Old, Stretch, glance};
 use super::{Fate, Rows, SEGMENT};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{
-    BLOCK, Block, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, load_block, load_up_to, replaced, splat,
-    store_block, store_up_to,
+    BLOCK, Block, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, load_block, load_up_to, numbers, replaced,
+    splat, store_block, store_up_to,
 };
 use crate::cpu::tensor::{LineWriter, Part};
 
@@ -72,6 +72,28 @@ pub(super) struct Step<'s, 'r, 'p, M> {
     pub(super) buffers: &'s mut Buffers,
     /// At most [`SEGMENT`], from a multiple of it on.
     pub(super) classes: Range<usize>,
+    /// What [`first_reference`] gives for the row that is read.
+    pub(super) reference: f32,
+}
+
+/// The reference that the statistics of some classes begin with. It depends on their logits alone, as their bits do.
+#[inline(always)]
+pub(super) fn first_reference<S: Simd, M>(
+    simd: S,
+    rows: &Rows<'_, M>,
+    part: &Part<'_>,
+    row: &Unread,
+    classes: Range<usize>,
+) -> f32 {
+    let blocks = classes.len() / block_len::<S>();
+    let at = part.row_start(row.row) + classes.start;
+    match part.source(at, blocks * block_len::<S>()).filter(|_| !rows.has_extra) {
+        // SAFETY: the source has that many blocks, and the part is borrowed from whoever writes to it.
+        Some(source) => unsafe {
+            glance(simd, source, blocks, row.target.and_then(|t| within(t, classes)).unwrap_or(NOWHERE))
+        },
+        None => f32::MIN,
+    }
 }
 
 impl<M: MarginLoss> Step<'_, '_, '_, M> {
@@ -109,44 +131,34 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         new: Option<&Unread>,
         mut kept: Option<Kept<'_>>,
     ) -> Merged {
-        let length = block_len::<S>();
-        if let (Some(old), Some(writer), Some(kept)) = (old, &mut self.writer, &mut kept) {
-            self.part.start_row(writer, old.row, self.classes.clone());
-            let levels = &mut kept.levels[..levels_of::<S>(self.classes.len())];
-            factors(simd, exp, levels, old.reference, old.softmax);
-        }
-        let mut partition = Partition::new(simd);
-        let (blocks, whole) = (self.classes.len().div_ceil(length), self.classes.len() / length);
-        // This depends on the row alone, as its bits do; the way that its blocks are gone over does not.
-        if let Some(new) = new.filter(|_| !EXTRA) {
-            let (first, n) = (self.classes.start, whole * length);
-            if let Some(source) = self.part.source(self.part.row_start(new.row) + first, n) {
-                let hole = new.target.and_then(|t| within(t, first..first + n));
-                simd.vectorize(
-                    #[inline(always)]
-                    // SAFETY: the source is `n` long, and this step has it to itself.
-                    || unsafe { glance(simd, exp, source, whole, hole, &mut partition) },
+        let (mut old, classes) = (old, self.classes.clone());
+        if let (Some(unwritten), Some(writer), Some(kept)) = (old, &mut self.writer, &mut kept) {
+            self.part.start_row(writer, unwritten.row, classes.clone());
+            if let Fate::Constant(value) = unwritten.fate {
+                classes
+                    .clone()
+                    .step_by(MAX_BLOCK)
+                    .for_each(|c| writer.push(&[value; MAX_BLOCK][..MAX_BLOCK.min(classes.end - c)]));
+                old = None;
+            } else {
+                factors(
+                    simd,
+                    exp,
+                    &mut kept.levels[..levels_of::<S>(classes.len())],
+                    unwritten.reference,
+                    unwritten.softmax,
                 );
             }
         }
-        let is_constant = old.is_some_and(|old| matches!(old.fate, Fate::Constant(_)));
-        let is_plain = !EXTRA && !is_constant && self.part.has_source();
-        let mut b = 0;
-        while b < blocks {
-            // A run begins in the middle of a line, which its first block fills.
-            if is_plain
-                && b < whole
-                && !self.writer.as_ref().is_some_and(|writer| old.is_some() && writer.shares_line())
-            {
-                self.stretch(simd, exp, old, new, b..whole, &mut kept, &mut partition);
-                b = whole;
-            }
-            if b < blocks {
+        let mut partition = Partition::new(simd, self.reference);
+        if !EXTRA && self.part.has_source() && classes.len() >= block_len::<S>() {
+            self.stretch(simd, exp, old, new, kept, &mut partition);
+        } else {
+            for b in 0..classes.len().div_ceil(block_len::<S>()) {
                 simd.vectorize(
                     #[inline(always)]
                     || self.block::<S, EXTRA>(simd, exp, old, new, b, &mut kept, &mut partition),
                 );
-                b += 1;
             }
         }
         partition.merged()
@@ -185,47 +197,44 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         }
     }
 
-    /// Whole blocks.
+    /// All blocks, in one loop.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "two rows, and what is kept of them")]
     fn stretch<S: Simd>(
         &mut self,
         simd: S,
         exp: Exp<S>,
         old: Option<&Unwritten>,
         new: Option<&Unread>,
-        blocks: Range<usize>,
-        kept: &mut Option<Kept<'_>>,
+        kept: Option<Kept<'_>>,
         partition: &mut Partition<S>,
     ) {
-        let length = block_len::<S>();
-        let (first, n) = (self.classes.start + blocks.start * length, blocks.len() * length);
+        let (first, length) = (self.classes.start, self.classes.len());
         let at = |row: usize| self.part.row_start(row) + first;
-        let source = new.map(|new| self.part.source(at(new.row), n));
-        let (mut exponentials, mut levels): (_, &mut [f32]) = ([None; 2], &mut []);
+        let Some(source) = new.map_or(self.part.source(0, 0), |new| self.part.source(at(new.row), length)) else {
+            return;
+        };
+        let (mut places, mut levels): (_, &mut [f32]) = ([None; 2], &mut []);
         if let Some(kept) = kept {
-            levels = &mut kept.levels[blocks.clone()];
-            exponentials = if kept.exponentials.is_empty() {
+            levels = kept.levels;
+            places = if kept.exponentials.is_empty() {
                 let places = [old.map(|old| at(old.row)), new.map(|new| at(new.row))];
-                places.map(|at| at.map(|at| self.part.overwritten(at, n).as_mut_ptr()))
+                places.map(|at| at.map(|at| self.part.overwritten(at, length).as_mut_ptr()))
             } else {
-                let place = kept.exponentials[blocks.start * length..blocks.end * length].as_mut_ptr();
+                let place = kept.exponentials[..length].as_mut_ptr();
                 [old.map(|_| place), new.map(|_| place)]
             };
         }
-        let ([e, kept], unwritten) = (exponentials, old);
-        let old = e.zip(self.writer.as_deref_mut()).map(|(e, writer)| (e.cast_const(), writer));
-        let of_stretch = |target| within(target, first..first + n);
-        let stretch = Stretch {
-            blocks: blocks.len(),
-            new: source.flatten(),
-            hole: new.and_then(|new| new.target).and_then(of_stretch),
-            old,
-            at_target: unwritten.and_then(|old| Some((of_stretch(old.fate.target()?)?, old.at_target))),
-            kept,
-            levels,
-        };
-        // SAFETY: the places are `n` long; this step has them to itself.
+        let ([exponentials, kept], classes) = (places, self.classes.clone());
+        let place = |class: Option<usize>| class.and_then(|class| within(class, classes.clone())).unwrap_or(NOWHERE);
+        let old = old.zip(exponentials).map(|(old, exponentials)| Old {
+            exponentials,
+            target: place(old.fate.target()),
+            at_target: old.at_target,
+        });
+        let old = old.zip(self.writer.as_deref_mut());
+        let hole = place(new.and_then(|new| new.target));
+        let stretch = Stretch { length, source, reads: new.is_some(), hole, kept, old, levels };
+        // SAFETY: the places are as long as the stretch; this step has them to itself.
         unsafe { stretch.run(simd, exp, partition) };
     }
 
@@ -244,7 +253,9 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let x = self.part.neighbours(at, block.len(), wide);
         let hole = new.target.and_then(|t| within(t, block.clone()));
         if !EXTRA {
-            return partition.add(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY));
+            let mut e = patched(simd, x, hole, f32::NEG_INFINITY);
+            partition.add(simd, exp, &mut e);
+            return e;
         }
         let (x, low) = match self.rows.options.softcap {
             Some(softcap) => {
@@ -264,10 +275,6 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
     fn write<S: Simd>(&mut self, simd: S, old: &Unwritten, block: Range<usize>, b: usize, kept: &Kept<'_>) {
         let Some(writer) = &mut self.writer else { return };
         let n = block.len();
-        let target = match old.fate {
-            Fate::Constant(value) => return writer.push(&[value; MAX_BLOCK][..n]),
-            Fate::Target(target) => target,
-        };
         let at = self.part.row_start(old.row) + block.start;
         let length = block_len::<S>();
         let e = if kept.exponentials.is_empty() {
@@ -296,8 +303,8 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
                 }
             }
         }
-        if let Some(target) = within(target, block) {
-            gradient = replaced(simd, &gradient, target, old.at_target);
+        if let Some(target) = old.fate.target().and_then(|target| within(target, block)) {
+            gradient = replaced::<S>(simd, &gradient, &numbers::<S>(simd), target, old.at_target);
         }
         if let Some(softcap) = self.rows.options.softcap {
             let Buffers { wide, capped } = &mut *self.buffers;
@@ -326,7 +333,7 @@ fn within(class: usize, classes: Range<usize>) -> Option<usize> {
 #[inline(always)]
 fn patched<S: Simd>(simd: S, values: &[f32], hole: Option<usize>, fill: f32) -> Block<S> {
     let Some(hole) = hole else { return load_up_to(simd, values, fill) };
-    replaced(simd, &load_up_to(simd, values, fill), hole, fill)
+    replaced::<S>(simd, &load_up_to(simd, values, fill), &numbers::<S>(simd), hole, fill)
 }
 
 /// Turns the references of blocks into the factors of their exponentials, `softmax * exp((level - reference) / T)`.
@@ -356,9 +363,9 @@ pub(super) fn segments(classes: usize) -> impl Iterator<Item = Range<usize>> {
 pub(in crate::cpu) fn row_statistics<S: Simd>(simd: S, exp: Exp<S>, x: &[f32], factor: f64) -> Merged {
     let mut merged: Option<Merged> = None;
     for segment in segments(x.len()) {
-        let mut partition = Partition::new(simd);
+        let mut partition = Partition::new(simd, f32::MIN);
         for block in x[segment].chunks(block_len::<S>()) {
-            partition.add(simd, exp, load_up_to(simd, block, f32::NEG_INFINITY));
+            partition.add(simd, exp, &mut load_up_to(simd, block, f32::NEG_INFINITY));
         }
         let segment = partition.merged();
         merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));
