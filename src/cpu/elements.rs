@@ -103,6 +103,7 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         let length = block_len::<S>();
         let mut writer = part.writer();
         let mut q = [one; BLOCK];
+        let mut gradient = [0.0; CHUNK];
 
         let range = part.elements();
         let mut sum = 0.0;
@@ -169,13 +170,16 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     let from = first - range.start;
                     store_up_to::<S>(&l, &mut losses[from + at.start..from + at.end]);
                 }
-                if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
+                if GRADIENT {
                     // A denominator of 0 makes the gradient 0 even where it is not finite.
                     for g in &mut g {
                         *g = if scale == 0.0 { zero } else { *g * scales };
                     }
-                    part.write_block::<S>(writer, simd, first + at.start, &g, at.len());
+                    store_up_to::<S>(&g, &mut gradient[at]);
                 }
+            }
+            if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
+                part.write_many(writer, simd, first, &gradient[..chunk.len()]);
             }
             let [a, b, c, d] = sums;
             let of_chunk = f64::from(((a + c) + (b + d)).reduce_sum());

@@ -3,10 +3,10 @@
 use super::cap::{Capped, cap};
 use super::finish::{Bundle, MarginLoss};
 use super::plain::Plain;
-use super::tile::{Tile, load_tile, write_tile};
+use super::tile::{TILES, Tile, load_tile, write_tile};
 use super::{Fate, Rows, Standing};
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len, load_lanes};
+use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, load_lanes};
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};
 use crate::totals::Label;
@@ -56,10 +56,11 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
         let is_plain = inner == 1 && !has_weights && out.details.is_empty() && rows.scale != 0.0;
         let plain_targets = rows.job.plain_targets().filter(|_| is_plain);
         let mut totals = RowTotals::new(all.clone());
+        let together = TILES * lanes;
         let (mut first, mut tried) = (all.start, all.start);
         while first < all.end {
-            if let Some(targets) = plain_targets.filter(|_| first == tried && first + block_len::<S>() <= all.end) {
-                tried += block_len::<S>();
+            if let Some(targets) = plain_targets.filter(|_| first == tried && first + together <= all.end) {
+                tried += together;
                 let plain = Plain { rows, exp, targets, part, writer: writer.as_mut(), scratch };
                 let is_done = simd.vectorize(
                     #[inline(always)]

@@ -1,7 +1,8 @@
 //! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
 
+use super::tile::TILES;
 use crate::cpu::simd::math::{Exp, Margin, ln, weighted};
-use crate::cpu::simd::{BLOCK, Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
+use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
 /// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
 pub(in crate::cpu) trait MarginLoss: Sync {
@@ -178,22 +179,22 @@ impl<M: MarginLoss> Finish<'_, M> {
         self.conclude(simd, exp, statistics, approach)
     }
 
-    /// A block of bundles, step by step: a processor has several short chains of operations in flight, but no two of the length
+    /// Several bundles, step by step: a processor has several short chains of operations in flight, but no two of the length
     /// that all of them have together.
     #[inline(always)]
-    pub(super) fn block<S: Simd>(
+    pub(super) fn several<S: Simd>(
         &self,
         simd: S,
-        statistics: &[Statistics<S>; BLOCK],
-        conclusions: &mut [Conclusion<S>; BLOCK],
+        statistics: &[Statistics<S>; TILES],
+        conclusions: &mut [Conclusion<S>; TILES],
     ) {
         let exp = Exp::new(simd, 1.0);
         let zero = splat(simd, 0.0);
-        let mut log_sums = [zero; BLOCK];
+        let mut log_sums = [zero; TILES];
         for (log_sum, statistics) in log_sums.iter_mut().zip(statistics) {
             *log_sum = ln(simd, statistics.sum);
         }
-        let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; BLOCK];
+        let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; TILES];
         for ((approach, statistics), log_sum) in approaches.iter_mut().zip(statistics).zip(&log_sums) {
             *approach = self.approach(simd, exp, statistics, *log_sum);
         }

@@ -26,7 +26,7 @@ pub(super) use cap::exp_of_negative;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
 pub(super) use row::row_statistics;
 
-use super::simd::{Instructions, MAX_BLOCK, MAX_LANES, Simd};
+use super::simd::{Instructions, MAX_LANES, Simd};
 use super::tensor::Part;
 use super::{Job, Outcome, order};
 use crate::totals::Label;
@@ -34,12 +34,16 @@ use crate::{ABSENT, Details, Result};
 use cap::cap_one;
 use finish::{Bundle, Conclusion, Finish, Statistics};
 use partition::Merged;
+use tile::TILES;
 
 /// Classes up to which rows lie across lanes.
 const SHORT: usize = 64;
 
 /// Classes of a segment of a longer row: a multiple of every block.
 const SEGMENT: usize = 16_384;
+
+/// Rows of the tiles that are worked on together, at most.
+pub(super) const MAX_ROWS: usize = TILES * MAX_LANES;
 
 /// Evaluates a loss of the margin between the target and the other classes.
 pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<'_>) -> Result<Outcome> {
@@ -57,7 +61,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
     };
     let threads = rayon::current_num_threads();
     let totals = if layout.inner() > 1 || classes <= SHORT {
-        let least = if layout.inner() > 1 { MAX_LANES } else { MAX_BLOCK };
+        let least = if layout.inner() > 1 { MAX_LANES } else { MAX_ROWS };
         let length = part_rows(rows, classes, threads).max(least);
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
             job.instructions.run(across::PartKernel { rows: &all, part, out, scratch })

@@ -1,16 +1,16 @@
-//! Blocks of tiles whose rows all count, with a weight of 1: as many rows as a block has numbers.
+//! Tiles whose rows all count, with a weight of 1, several together.
 
-use super::Rows;
 use super::across::Scratch;
 use super::cap::cap;
 use super::finish::{Conclusion, MarginLoss, Statistics};
-use super::tile::{Tile, turn_in, turn_out};
+use super::tile::{TILES, Tile, turn_in, turn_out};
+use super::{MAX_ROWS, Rows};
 use crate::cpu::RowTotals;
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::{BLOCK, MAX_BLOCK, MAX_LANES, Simd, SimdBase, SimdMask, block_len, splat, store_block};
+use crate::cpu::simd::{MAX_LANES, Simd, SimdBase, SimdMask, splat};
 use crate::cpu::tensor::{LineWriter, Part};
 
-/// A block of tiles at work. Each step is done for all of its tiles before the next, since the steps of one wait for each other.
+/// Tiles at work. Each step is done for all of them before the next, since the steps of one wait for each other.
 pub(super) struct Plain<'w, 'r, 'p, S: Simd, M> {
     pub(super) rows: &'w Rows<'r, M>,
     pub(super) exp: Exp<S>,
@@ -22,7 +22,7 @@ pub(super) struct Plain<'w, 'r, 'p, S: Simd, M> {
 }
 
 impl<S: Simd, M: MarginLoss> Plain<'_, '_, '_, S, M> {
-    /// Evaluates the block of rows from `first` on, and adds it to the totals. Or does nothing and gives false, if a row has no
+    /// Evaluates the rows of the tiles from row `first` on, and adds them to the totals. Or does nothing and gives false, if a row has no
     /// softmax or the rows are not next to one another.
     #[inline(always)]
     pub(super) fn run<const EXTRA: bool>(
@@ -34,10 +34,10 @@ impl<S: Simd, M: MarginLoss> Plain<'_, '_, '_, S, M> {
     ) -> bool {
         let Self { rows, exp, targets, part, writer, scratch } = self;
         let Scratch { tile: x, exponentials, capped, buffer } = scratch;
-        let (lanes, classes, together) = (S::f32s::LEN, part.layout().classes() as usize, block_len::<S>());
+        let (lanes, classes, together) = (S::f32s::LEN, part.layout().classes() as usize, TILES * S::f32s::LEN);
         let size = classes * lanes;
-        x.resize(BLOCK * size, 0.0);
-        exponentials.resize(BLOCK * size, 0.0);
+        x.resize(TILES * size, 0.0);
+        exponentials.resize(TILES * size, 0.0);
         let behind = (part.rows().end - first).min(together + lanes.div_ceil(classes));
         let Some(logits) = part.rows_together(first, behind, buffer) else { return false };
         let is_capped = EXTRA && rows.options.softcap.is_some();
@@ -52,14 +52,14 @@ impl<S: Simd, M: MarginLoss> Plain<'_, '_, '_, S, M> {
                 Tile { simd, exp, x: of_x, low, targets, weights: None }
             }};
         }
-        let mut statistics = [Statistics::plain(simd); BLOCK];
+        let mut statistics = [Statistics::plain(simd); TILES];
         macro_rules! add {
             ($k:expr) => {
                 let e = &mut exponentials[$k * size..($k + 1) * size];
                 statistics[$k] = tile!($k).statistics::<EXTRA>(e, [splat(simd, 1.0); 2]);
             };
         }
-        for k in 0..BLOCK {
+        for k in 0..TILES {
             part.fetch_ahead(part.row_start(first + k * lanes), size);
             turn_in(simd, &logits[k * size..], classes, lanes, &mut x[k * size..(k + 1) * size]);
             // At once, since turning and exponentials keep different parts of a processor busy.
@@ -69,26 +69,24 @@ impl<S: Simd, M: MarginLoss> Plain<'_, '_, '_, S, M> {
         }
         if let Some(softcap) = rows.options.softcap.filter(|_| EXTRA) {
             cap(x, softcap, capped);
-            for k in 0..BLOCK {
+            for k in 0..TILES {
                 add!(k);
             }
         }
-        let mut conclusions = [Conclusion::none(simd); BLOCK];
-        rows.finishing(classes).block(simd, &statistics, &mut conclusions);
-        let mut of_rows = [splat(simd, 0.0); BLOCK];
+        let mut conclusions = [Conclusion::none(simd); TILES];
+        rows.finishing(classes).several(simd, &statistics, &mut conclusions);
+        let mut of_rows = [0.0; MAX_ROWS];
         let mut are_finite = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
-        for (loss, Conclusion { loss: of_tile, lse, .. }) in of_rows.iter_mut().zip(&conclusions) {
-            *loss = *of_tile;
+        for (loss, Conclusion { loss: of_tile, lse, .. }) in of_rows.chunks_exact_mut(lanes).zip(&conclusions) {
+            of_tile.store_slice(loss);
             are_finite = are_finite & lse.simd_eq(*lse);
         }
         if !are_finite.all_true() {
             return false;
         }
-        let mut wide = [0.0; MAX_BLOCK];
-        store_block::<S>(&of_rows, &mut wide);
-        totals.push_rows(first, &wide[..together], losses);
+        totals.push_rows(first, &of_rows[..together], losses);
         let Some(writer) = writer else { return true };
-        buffer.resize(BLOCK * size + MAX_LANES, 0.0);
+        buffer.resize(TILES * size + MAX_LANES, 0.0);
         part.start_rows(writer, first..first + together);
         let mut written = 0;
         for (k, (e, conclusion)) in exponentials.chunks_exact_mut(size).zip(&conclusions).enumerate() {
@@ -98,7 +96,7 @@ impl<S: Simd, M: MarginLoss> Plain<'_, '_, '_, S, M> {
             // At once, so that the computation goes on while memory takes them.
             written += writer.push_lines(simd, &buffer[written..(k + 1) * size]);
         }
-        writer.push(&buffer[written..BLOCK * size]);
+        writer.push(&buffer[written..TILES * size]);
         true
     }
 }

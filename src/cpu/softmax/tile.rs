@@ -6,6 +6,9 @@ use crate::cpu::simd::math::{Exp, at_least};
 use crate::cpu::simd::{MAX_LANES, Select, Simd, SimdBase, load, load_rows, splat, store_rows};
 use crate::cpu::tensor::{LineWriter, Part};
 
+/// Tiles that are worked on together: enough that the steps of one need not wait for each other.
+pub(super) const TILES: usize = 8;
+
 /// Loads rows `first..first + n` into a tile of shape (classes, lanes). Lanes without a row are 0.
 #[inline(always)]
 pub(super) fn load_tile<S: Simd>(

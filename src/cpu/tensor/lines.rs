@@ -7,7 +7,7 @@ use half::bf16;
 
 use super::convert::{narrow_bf16, narrow_f16};
 use crate::cpu::simd::memory::{LINE, store_block_at, stream_block, stream_line, stream_vector};
-use crate::cpu::simd::{Block, Bytes, MAX_BLOCK, Select, Simd, SimdBase, block_len, store_block};
+use crate::cpu::simd::{Block, Bytes, MAX_BLOCK, Select, Simd, SimdBase, block_len, load, store_block};
 
 /// Writes runs of neighbours in memory, in order, rounded to their element type.
 ///
