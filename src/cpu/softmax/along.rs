@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
-use super::row::{Buffers, Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
+use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::memory::AHEAD;
+use crate::cpu::simd::memory::{AHEAD, LINE};
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
 use crate::cpu::tensor::{LineWriter, Part};
 use crate::cpu::{RowOutputs, RowTotals};
@@ -16,6 +17,10 @@ use crate::totals::Label;
 
 /// Logits whose exponentials stay close: rows are finished together, a row a lane, as many as there are lanes and room for.
 const BUNDLE: usize = 1 << 13;
+
+/// Logits that are asked for at the start of a row: a core waits for some sixteen lines of memory at a time, and would for none
+/// while it does what a row costs besides its logits.
+const BURST: usize = 16 * LINE / size_of::<f32>();
 
 /// Exponentials that a thread keeps memory for between calls: 2 MiB.
 const KEPT: usize = 1 << 19;
@@ -201,7 +206,7 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
         let Self { simd, exp, rows, part, writer, scratch, stride, .. } = self;
         let factor = f64::from(rows.options.inverse_temperature());
         if let Some((new, _)) = &new {
-            part.fetch_ahead(part.row_start(new.row), 64 * 16 / 4);
+            part.fetch_ahead(part.row_start(new.row), BURST);
         }
         let mut merged: Option<Merged> = None;
         for classes in segments(stride.classes) {

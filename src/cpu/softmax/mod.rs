@@ -12,6 +12,7 @@
 
 mod across;
 mod along;
+mod block;
 mod cap;
 mod finish;
 mod lanes;

@@ -9,7 +9,7 @@ use crate::cpu::simd::{Block, Select, Simd, SimdBase, SimdMask, splat};
 ///
 /// The reference is renewed when a block exceeds it, which a row of random logits does a few times: the branch is predicted, so the
 /// exponentials of a block do not wait for its maximum. A block is summed as a tree and added with compensation: a lane's sum
-/// carries at most 4 roundings whatever the length of the row.
+/// carries at most 4 roundings, whatever the length of the row.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Partition<S: Simd> {
     /// The largest logit, or the lowest finite number, which keeps -inf from giving NaN.
@@ -31,8 +31,22 @@ struct Compensated<S: Simd> {
 }
 
 impl<S: Simd> Compensated<S> {
+    /// Adds a term of any sign.
     #[inline(always)]
     fn add(&mut self, term: S::f32s) {
+        // Knuth's TwoSum: `high + error` is exactly the old sum and the term.
+        let high = self.high + term;
+        let shadow = high - self.high;
+        let error = (self.high - (high - shadow)) + (term - shadow);
+        self.high = high;
+        self.low += error;
+    }
+
+    /// Adds a term to a sum of which none is negative.
+    #[inline(always)]
+    fn add_positive(&mut self, term: S::f32s) {
+        // Dekker's FastTwoSum, which is exact where the sum is not below the term. A term above it at least doubles the sum, so
+        // that all such additions together miss two roundings of it at most.
         let high = self.high + term;
         self.low += term - (high - self.high);
         self.high = high;
@@ -71,7 +85,7 @@ impl<S: Simd> Partition<S> {
             *x -= self.references;
         }
         exp.of_block(x);
-        self.sum.add(total::<S>(x));
+        self.sum.add_positive(total::<S>(x));
     }
 
     /// As [`add`](Self::add), of logits `x + low` with weights; gives the exponentials.
@@ -86,7 +100,7 @@ impl<S: Simd> Partition<S> {
             let w = extra.weight[i];
             deficits[i] = w.simd_eq(zero).select(zero, w * (self.references - x[i]));
         }
-        self.sum.add(total::<S>(&e));
+        self.sum.add_positive(total::<S>(&e));
         self.deficit.add(total::<S>(&deficits));
         self.weight += total::<S>(&extra.weight);
         e

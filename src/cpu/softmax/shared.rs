@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
-use super::row::{Buffers, Kept, LEVELS, Step, Unread, Unwritten, first_reference, levels_of, segments};
+use super::row::{Kept, LEVELS, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Kernel, Simd};
