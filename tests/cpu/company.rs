@@ -124,3 +124,49 @@ fn large_batches_are_their_parts() {
         }
     }
 }
+
+/// Rows that all count are finished in blocks where their classes are few, and by themselves where they are not enough for a block.
+#[test]
+fn blocks_of_short_rows_are_their_rows() {
+    let mut random = Random(35);
+    let n = 300;
+    for (classes, softcap, label_smoothing) in [
+        (1, None, 0.0),
+        (3, None, 0.1),
+        (10, None, 0.0),
+        (10, Some(2.0), 0.0),
+        (16, None, 0.0),
+        (37, None, 0.0),
+        (64, None, 0.0),
+    ] {
+        let mut logits = random::rows(&mut random, n, classes, 0).logits;
+        // One row of the second block, of the widest vectors too, has no softmax.
+        logits[140 * classes] = f32::NAN;
+        let targets: Vec<i32> = (0..n).map(|row| (7 * row % classes) as i32).collect();
+        let loss = CrossEntropy { reduction: Reduction::Sum, softcap, label_smoothing, ..CrossEntropy::default() };
+        for set in instructions() {
+            let evaluate = |from: usize, to: usize, offset: usize| {
+                let logits = &logits[from * classes..to * classes];
+                let batch = Batch::new(Shape::new((to - from) as u32, classes as u32), logits, &targets[from..to]);
+                let mut losses = vec![0.0; to - from];
+                let mut memory = vec![0.0; logits.len() + 32];
+                let start = memory.as_ptr().align_offset(64) + offset;
+                let gradient = &mut memory[start..start + logits.len()];
+                let outputs = Outputs {
+                    losses: Some(&mut losses),
+                    gradient: Some((&mut *gradient).into()),
+                    ..Outputs::default()
+                };
+                cpu::evaluate_into_with(set, &loss, &batch, outputs).expect("a valid batch");
+                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+                (bits(&losses), bits(gradient))
+            };
+            let (losses, gradient) = evaluate(0, n, 0);
+            for (from, to, offset) in [(0, n, 3), (0, 1, 0), (100, 107, 5), (5, 160, 1), (139, 142, 15), (280, n, 8)] {
+                let (of, g) = evaluate(from, to, offset);
+                assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}, {set:?}");
+                assert_eq!(g, gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}, {set:?}");
+            }
+        }
+    }
+}

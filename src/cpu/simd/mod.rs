@@ -241,6 +241,39 @@ pub(super) fn store_up_to<S: Simd>(block: &Block<S>, values: &mut [f32]) {
     values.copy_from_slice(&all[..values.len()]);
 }
 
+/// Vectors `stride` apart, the first at `at`: as many as a vector has lanes.
+#[inline(always)]
+pub(super) fn load_rows<S: Simd>(simd: S, values: &[f32], at: usize, stride: usize) -> [S::f32s; MAX_LANES] {
+    let lanes = S::f32s::LEN;
+    check_rows(lanes, values, at, stride);
+    let mut rows = [splat(simd, 0.0); MAX_LANES];
+    for (r, row) in rows.iter_mut().enumerate().take(lanes) {
+        let at = at + r * stride;
+        // SAFETY: the last of these rows is in the slice, which was checked.
+        *row = load(simd, unsafe { values.get_unchecked(at..at + lanes) }, 0);
+    }
+    rows
+}
+
+/// Stores what [`load_rows`] loads, the first vector first.
+#[inline(always)]
+pub(super) fn store_rows<S: Simd>(rows: &[S::f32s; MAX_LANES], values: &mut [f32], at: usize, stride: usize) {
+    let lanes = S::f32s::LEN;
+    check_rows(lanes, values, at, stride);
+    for (r, row) in rows.iter().enumerate().take(lanes) {
+        let at = at + r * stride;
+        // SAFETY: the last of these rows is in the slice, which was checked.
+        row.store_slice(unsafe { values.get_unchecked_mut(at..at + lanes) });
+    }
+}
+
+/// One check for all rows; nothing in it can overflow.
+#[inline(always)]
+fn check_rows(lanes: usize, values: &[f32], at: usize, stride: usize) {
+    assert!(at <= values.len() && stride <= values.len() / lanes);
+    assert!(at + (lanes - 1) * stride + lanes <= values.len());
+}
+
 /// The vector as an array; the lanes it lacks are 0.
 #[inline(always)]
 pub(super) fn to_lanes<S: Simd>(vector: S::f32s) -> Lanes {

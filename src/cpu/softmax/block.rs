@@ -133,9 +133,6 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
                 *g *= slope;
             }
         }
-        if n == length {
-            return writer.push_block::<S>(simd, &gradient);
-        }
         let mut values = [0.0; MAX_BLOCK];
         store_block::<S>(&gradient, &mut values);
         writer.push(&values[..n]);

@@ -7,7 +7,7 @@ use super::convert::{narrow_bf16, narrow_f16};
 use super::store::{Store, ToBf16, ToF16, ToF32};
 use crate::DType;
 use crate::cpu::simd::memory::{LINE, stream_line};
-use crate::cpu::simd::{Block, MAX_BLOCK, Simd, block_len, store_block};
+use crate::cpu::simd::{MAX_BLOCK, Simd, block_len, load_block};
 
 /// Writes runs of neighbours in memory, in order, rounded to their element type.
 ///
@@ -112,25 +112,6 @@ impl LineWriter<'_> {
 
     /// Writes the next values of the run.
     #[inline(always)]
-    pub(in crate::cpu) fn push_block<S: Simd>(&mut self, simd: S, values: &Block<S>) {
-        if self.streams && self.filled > 0 {
-            let mut wide = [0.0; MAX_BLOCK];
-            store_block::<S>(values, &mut wide);
-            return self.push_part(&wide[..block_len::<S>()]);
-        }
-        let (to, streams) = self.take_lines(block_len::<S>());
-        // SAFETY: elements of the run.
-        unsafe {
-            match self.output {
-                Pointer::F32(_) => ToF32::store::<S>(simd, values, to, 0, streams),
-                Pointer::F16(_) => ToF16::store::<S>(simd, values, to, 0, streams),
-                Pointer::Bf16(_) => ToBf16::store::<S>(simd, values, to, 0, streams),
-            }
-        }
-    }
-
-    /// As [`push_block`](Self::push_block), of any number of values.
-    #[inline(always)]
     pub(in crate::cpu) fn push(&mut self, values: &[f32]) {
         values.chunks(MAX_BLOCK).for_each(|part| self.push_part(part));
     }
@@ -159,6 +140,33 @@ impl LineWriter<'_> {
             Pointer::Bf16(_) => narrow_bf16(values, bytemuck::cast_slice_mut(to)),
         }
         self.emit(bytes);
+    }
+
+    /// As [`push`](Self::push), of as many of the values as fill whole blocks of lines, which go straight to where they belong.
+    /// Gives their number.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_blocks<S: Simd>(&mut self, simd: S, values: &[f32]) -> usize {
+        let (head, rest) = values.split_at(self.to_line().min(values.len()));
+        if !head.is_empty() {
+            self.push_part(head);
+        }
+        let blocks = rest.chunks_exact(block_len::<S>());
+        let n = rest.len() - blocks.remainder().len();
+        if n > 0 {
+            let (to, streams) = self.take_lines(n);
+            for (b, values) in blocks.enumerate() {
+                let (values, at) = (load_block(simd, values), b * block_len::<S>());
+                // SAFETY: elements of the run, which begin with a line if they are streamed.
+                unsafe {
+                    match self.output {
+                        Pointer::F32(_) => ToF32::store::<S>(simd, &values, to, at, streams),
+                        Pointer::F16(_) => ToF16::store::<S>(simd, &values, to, at, streams),
+                        Pointer::Bf16(_) => ToBf16::store::<S>(simd, &values, to, at, streams),
+                    }
+                }
+            }
+        }
+        head.len() + n
     }
 
     /// Takes `n` elements of the run and gives the index of the first.
