@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat};
 use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
-use logloss::half::bf16;
+use logloss::half::{bf16, f16};
 use logloss::{Batch, BceWithLogits, CrossEntropy, Logits, Shape};
 use rayon::prelude::*;
 
@@ -45,13 +45,20 @@ fn main() {
         rayon::current_num_threads()
     );
     println!("{:>16}  {:<36} {:>10} {:>8} {:>8}", "rows x classes", "pass", "median ms", "GB/s", "share");
-    for (rows, classes) in
+    let only = std::env::var("LOGLOSS_SHAPE").ok();
+    let run = |(rows, classes): (u32, u32), bench: fn(Shape, usize)| {
+        if only.as_ref().is_none_or(|only| *only == format!("{rows} x {classes}")) {
+            bench(shrink(Shape::new(rows, classes)), rounds);
+        }
+    };
+    for shape in
         [(65536, 1000), (8192, 32000), (4096, 50257), (2048, 128_256), (1024, 262_144), (16, 262_144), (1_000_000, 10)]
     {
-        cross_entropy(shrink(Shape::new(rows, classes)), rounds);
+        run(shape, cross_entropy);
     }
-    bfloat16(shrink(Shape::new(8192, 32000)), rounds);
-    bce_with_logits(shrink(Shape::new(64_000, 1000)), rounds);
+    run((8192, 32000), bfloat16);
+    run((8192, 32000), float16);
+    run((64_000, 1000), bce_with_logits);
 }
 
 /// Multiply-adds of vectors of the best instructions, by all threads together, in a second.
@@ -141,10 +148,26 @@ fn cross_entropy(shape: Shape, rounds: usize) {
 }
 
 fn bfloat16(shape: Shape, rounds: usize) {
-    let x: Vec<bf16> = logits(shape.elements() as usize).par_iter().map(|&x| bf16::from_f32(x)).collect();
-    let gradient = RefCell::new(vec![bf16::ZERO; x.len()]);
+    of_16_bits("bfloat16", bf16::from_f32, |x| Logits::Bf16(x), shape, rounds);
+}
+
+fn float16(shape: Shape, rounds: usize) {
+    of_16_bits("float16", f16::from_f32, |x| Logits::F16(x), shape, rounds);
+}
+
+fn of_16_bits<T: bytemuck::Pod + Send>(
+    name: &str,
+    from_f32: impl Fn(f32) -> T + Sync,
+    view: impl Fn(&[T]) -> Logits<'_>,
+    shape: Shape,
+    rounds: usize,
+) where
+    for<'a> LogitsMut<'a>: From<&'a mut [T]>,
+{
+    let x: Vec<T> = logits(shape.elements() as usize).par_iter().map(|&x| from_f32(x)).collect();
+    let gradient = RefCell::new(vec![T::zeroed(); x.len()]);
     let (targets, loss) = (targets(shape), CrossEntropy::default());
-    let batch = Batch::new(shape, Logits::Bf16(&x), &targets);
+    let batch = Batch::new(shape, view(&x), &targets);
     let bytes = 2.0 * x.len() as f64;
     let words: &[f32] = bytemuck::cast_slice(&x[..x.len() / 2 * 2]);
     let passes = vec![
@@ -160,7 +183,7 @@ fn bfloat16(shape: Shape, rounds: usize) {
             }),
         },
         Pass {
-            name: "bfloat16, forward".into(),
+            name: format!("{name}, forward"),
             bytes,
             yardstick: 0,
             run: Box::new(|| {
@@ -168,12 +191,12 @@ fn bfloat16(shape: Shape, rounds: usize) {
             }),
         },
         Pass {
-            name: "bfloat16, forward + gradient".into(),
+            name: format!("{name}, forward + gradient"),
             bytes: 2.0 * bytes,
             yardstick: 1,
             run: Box::new(|| {
                 let mut gradient = gradient.borrow_mut();
-                let outputs = Outputs { gradient: Some(LogitsMut::Bf16(&mut gradient)), ..Outputs::default() };
+                let outputs = Outputs { gradient: Some((&mut gradient[..]).into()), ..Outputs::default() };
                 black_box(cpu::evaluate_into(&loss, &batch, outputs).expect("a valid batch"));
             }),
         },
@@ -225,9 +248,6 @@ fn bce_with_logits(shape: Shape, rounds: usize) {
 /// Runs the passes in turn, once unmeasured and then `rounds` times, and prints the table.
 fn measure(shape: Shape, rounds: usize, mut passes: Vec<Pass<'_>>) {
     let name = format!("{} x {}", shape.rows, shape.classes);
-    if std::env::var("LOGLOSS_SHAPE").is_ok_and(|only| only != name) {
-        return;
-    }
     // Short passes are repeated, so that each is measured over some milliseconds.
     let repeats = if rounds == 1 { 1 } else { (2e8 / passes[0].bytes).ceil().max(1.0) as usize };
     let mut times = vec![Vec::new(); passes.len()];

@@ -1,6 +1,6 @@
 //! Binary cross-entropy from probabilities on the CPU.
 
-use super::elements::{self, Domain, ElementLoss};
+use super::elements::{self, Domain, Element, ElementLoss};
 use super::simd::math::{Exp, ln, ln_1p};
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
@@ -11,7 +11,7 @@ use crate::{Bce, Result};
 /// `log(1 - p)` of a small `p` is `-log(1 + p / (1 - p))`, which keeps its digits.
 impl ElementLoss for Bce {
     #[inline(always)]
-    fn element<S: Simd>(&self, simd: S, _: Exp<S>, p: S::f32s, t: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+    fn element<S: Simd>(&self, simd: S, _: Exp<S>, Element { x: p, t, .. }: Element<S>) -> (S::f32s, S::f32s) {
         let (one, half, least) = (splat(simd, 1.0), splat(simd, 0.5), splat(simd, -100.0));
         let miss = one - p;
         let log_p = p.simd_gt(half).select(-ln_1p(simd, miss / p), ln(simd, p));

@@ -1,27 +1,34 @@
 //! Binary cross-entropy from logits on the CPU.
 
-use super::elements::{self, ElementLoss};
-use super::simd::math::{Exp, Margin, weighted};
-use super::simd::{Select, Simd, SimdBase, SimdFloat, splat};
+use super::elements::{self, Element, ElementLoss};
+use super::simd::math::{Exp, ln_1p};
+use super::simd::{Bytes, Select, Simd, SimdBase, SimdFloat, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{BceWithLogits, Result};
 
-/// With `l = log(1 + e^-|x|)`:
+/// With `e = exp(-|x|)`, and `near` and `far` the factors of the softplus that is large and of the other, `1 - t` and `q t` where
+/// `x` is positive, `q t` and `1 - t` where it is negative:
 ///
 /// ```text
-/// q t softplus(-x) + (1 - t) softplus(x)  =  (q t + 1 - t) l  +  |x| (1 - t  if x > 0,  else q t)
+/// q t softplus(-x) + (1 - t) softplus(x)    =  near |x|  +  (near + far) log(1 + e)
+/// (1 - t) sigmoid(x) - q t sigmoid(-x)      =  (near - far e) / (1 + e),  with the sign of x
 /// ```
 ///
-/// where no term is negative; and `(1 - t) sigmoid(x) - q t sigmoid(-x)`.
+/// For a target in [0, 1] no term of the loss is negative.
 impl ElementLoss for BceWithLogits {
+    const ODDS: bool = true;
+
     #[inline(always)]
-    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, x: S::f32s, t: S::f32s, q: S::f32s) -> (S::f32s, S::f32s) {
-        let margin = Margin::of(simd, exp, x);
-        let (positive, negative) = (q * t, splat(simd, 1.0) - t);
-        // A term whose factor is 0 is 0 even at an infinite logit.
-        let factor = x.simd_gt(splat(simd, 0.0)).select(negative, positive);
-        let loss = (positive + negative).mul_add(margin.log, weighted(simd, factor, x.abs()));
-        (loss, negative * margin.sigmoid - positive * margin.sigmoid_negated)
+    fn element<S: Simd>(&self, simd: S, _: Exp<S>, Element { x, t, q, odds }: Element<S>) -> (S::f32s, S::f32s) {
+        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
+        let (positive, negative) = (q * t, one - t);
+        // By the sign of a 0 as well: what is subtracted below has it.
+        let is_below = x.bitcast::<S::i32s>().simd_lt(S::i32s::splat(simd, 0));
+        let (near, far) = (is_below.select(positive, negative), is_below.select(negative, positive));
+        // A factor of 0 is 0 even at an infinite logit; one that is NaN makes the logarithm NaN.
+        let line = near.simd_eq(zero).select(zero, near * x.abs());
+        let loss = (near + far).mul_add(ln_1p(simd, odds), line);
+        (loss, (near - far * odds) / (one + odds).copysign(x))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::simd::math::{Exp, weighted};
 use super::simd::memory::fetch_vector;
 use super::simd::{
-    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_up_to, splat, store_block, store_up_to,
+    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load, load_up_to, splat, store_block, store_up_to,
 };
 use super::survey::tree_sum;
 use super::tensor::Part;
@@ -18,10 +18,26 @@ const PART: usize = 1 << 16;
 /// In 16 accumulators of 4 lanes that is 8 terms each, and 64 lanes' worth of rounding in all: a typical sum loses less than `u`.
 const CHUNK: usize = 512;
 
-/// A loss of a logit `x` and its target `t`.
+/// A logit with what its loss depends on, one a lane.
+#[derive(Clone, Copy)]
+pub(super) struct Element<S: Simd> {
+    pub(super) x: S::f32s,
+    /// Target.
+    pub(super) t: S::f32s,
+    /// Positive weight of the class.
+    pub(super) q: S::f32s,
+    /// `exp(-|x|)`, if the loss has [`ElementLoss::ODDS`]; else 1.
+    pub(super) odds: S::f32s,
+}
+
+/// A loss of a logit and its target.
 pub(super) trait ElementLoss: Sync {
-    /// The loss without weights and its derivative by `x`; `q` is the positive weight of the class.
-    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, x: S::f32s, t: S::f32s, q: S::f32s) -> (S::f32s, S::f32s);
+    /// Whether it depends on a sigmoid. The exponentials of a block are computed before the rest: in one go, an element would be a
+    /// chain of operations too long for a processor to have several of them in flight.
+    const ODDS: bool = false;
+
+    /// The loss without weights and its derivative by `x`.
+    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, element: Element<S>) -> (S::f32s, S::f32s);
 }
 
 /// Evaluates a loss of elements.
@@ -83,9 +99,11 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         let targets = if let Targets::Dense(targets) = job.targets { targets } else { &[] };
         let has_weights = job.class_weights.is_some() || job.row_weights.is_some();
         let exp = Exp::new(simd, 1.0);
-        let (zero, scales) = (splat(simd, 0.0), splat(simd, scale));
+        let (zero, one, scales) = (splat(simd, 0.0), splat(simd, 1.0), splat(simd, scale));
         let length = block_len::<S>();
         let mut writer = part.writer();
+        let mut q = [one; BLOCK];
+        let mut gradient = [0.0; CHUNK];
 
         let range = part.elements();
         let mut sum = 0.0;
@@ -103,25 +121,45 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
             let mut sums = [zero; BLOCK];
             for (b, x) in x.chunks(length).enumerate() {
                 let at = b * length..b * length + x.len();
-                let t = &t[at.clone()];
-                let places = [x.as_ptr(), t.as_ptr()];
-                let [x, t] = [load_up_to(simd, x, 0.0), load_up_to(simd, t, 0.0)];
-                let mut q = [splat(simd, 1.0); BLOCK];
+                let (mut x, mut t) = (x, &t[at.clone()]);
+                let pads;
+                if at.len() < length {
+                    pads = [padded(x), padded(t)];
+                    (x, t) = (&pads[0], &pads[1]);
+                }
+                let (x, t) = (&x[..length], &t[..length]);
                 if job.pos_weights.is_some() {
                     q = load_up_to(simd, &pos_weights[at.clone()], 0.0);
                 }
+                let mut odds = [one; BLOCK];
+                for (i, odds) in odds.iter_mut().enumerate() {
+                    let at = i * S::f32s::LEN;
+                    fetch_vector::<S>(x[at..].as_ptr());
+                    if L::ODDS {
+                        *odds = -load(simd, x, at).abs();
+                    }
+                }
+                if L::ODDS {
+                    exp.precise_block(&mut odds);
+                }
                 let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
                 for i in 0..BLOCK {
-                    // One by one, so that the computation goes on while memory takes them.
-                    for place in places {
-                        fetch_vector::<S>(place.wrapping_add(i * S::f32s::LEN));
+                    let at = i * S::f32s::LEN;
+                    fetch_vector::<S>(t[at..].as_ptr());
+                    let element = Element { x: load(simd, x, at), t: load(simd, t, at), q: q[i], odds: odds[i] };
+                    let (of_element, derivative) = loss.element(simd, exp, element);
+                    l[i] = of_element;
+                    if GRADIENT {
+                        g[i] = derivative;
                     }
-                    (l[i], g[i]) = loss.element(simd, exp, x[i], t[i], q[i]);
                 }
                 if has_weights {
                     let w: Block<S> = load_up_to(simd, &weights[at.clone()], 0.0);
                     for i in 0..BLOCK {
-                        (l[i], g[i]) = (weighted(simd, w[i], l[i]), weighted(simd, w[i], g[i]));
+                        l[i] = weighted(simd, w[i], l[i]);
+                        if GRADIENT {
+                            g[i] = weighted(simd, w[i], g[i]);
+                        }
                     }
                 }
                 if at.len() < length {
@@ -134,16 +172,19 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     let from = first - range.start;
                     store_up_to::<S>(&l, &mut losses[from + at.start..from + at.end]);
                 }
-                if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
+                if GRADIENT {
                     // A denominator of 0 makes the gradient 0 even where it is not finite.
                     for g in &mut g {
                         *g = if scale == 0.0 { zero } else { *g * scales };
                     }
-                    part.write_block::<S>(writer, simd, first + at.start, &g, at.len());
+                    store_up_to::<S>(&g, &mut gradient[at]);
                 }
             }
-            let [a, b, c, d, e, f, g, h] = sums;
-            let of_chunk = f64::from((((a + e) + (b + f)) + ((c + g) + (d + h))).reduce_sum());
+            if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
+                part.write_many(writer, simd, first, &gradient[..chunk.len()]);
+            }
+            let [a, b, c, d] = sums;
+            let of_chunk = f64::from(((a + c) + (b + d)).reduce_sum());
             if of_chunk.is_nan() {
                 let is_nan = |(_, x): &(usize, &f32)| x.is_nan();
                 non_finite
@@ -154,6 +195,13 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         }
         (sum, non_finite)
     }
+}
+
+/// The values, and 0 behind them.
+fn padded(values: &[f32]) -> [f32; MAX_BLOCK] {
+    let mut block = [0.0; MAX_BLOCK];
+    block[..values.len()].copy_from_slice(values);
+    block
 }
 
 /// The first `n` values of a block, and 0.

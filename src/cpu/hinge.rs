@@ -1,6 +1,6 @@
 //! Binary hinge loss on the CPU.
 
-use super::elements::{self, Domain, ElementLoss};
+use super::elements::{self, Domain, Element, ElementLoss};
 use super::simd::math::{Exp, at_least};
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
@@ -13,7 +13,7 @@ pub(super) const LABEL: Domain =
 /// With `v = margin - y * x`: `v` and `-y` where it is positive, else 0 and 0.
 impl ElementLoss for Hinge {
     #[inline(always)]
-    fn element<S: Simd>(&self, simd: S, _: Exp<S>, x: S::f32s, y: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+    fn element<S: Simd>(&self, simd: S, _: Exp<S>, Element { x, t: y, .. }: Element<S>) -> (S::f32s, S::f32s) {
         let zero = splat(simd, 0.0);
         let v = splat(simd, self.margin) - y * x;
         // NaN is neither, and stays.

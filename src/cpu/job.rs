@@ -1,7 +1,7 @@
 //! A batch at work: what a loss is handed, and what it hands back.
 
-use super::simd::{Instructions, MAX_LANES};
-use super::softmax::Finished;
+use super::simd::Instructions;
+use super::softmax::{Finished, MAX_ROWS};
 use super::survey::{Survey, tree_sum};
 use super::tensor::{Part, Tensor};
 use crate::totals::{Label, PairwiseSum};
@@ -100,10 +100,11 @@ impl RowTotals {
         self.first
     }
 
-    /// Adds the next rows, all of which count and are finite; a power of two of them that divides the rows so far.
+    /// Adds the next rows, all of which count and are finite; a power of two of them, up to [`MAX_ROWS`], that divides the rows so
+    /// far.
     #[inline(always)]
     pub(super) fn push_rows(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
-        let mut wide = [0.0; MAX_LANES];
+        let mut wide = [0.0; MAX_ROWS];
         for (wide, &loss) in wide.iter_mut().zip(of_rows) {
             *wide = f64::from(loss);
         }

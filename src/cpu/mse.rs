@@ -1,6 +1,6 @@
 //! Mean squared error on the CPU.
 
-use super::elements::{self, ElementLoss};
+use super::elements::{self, Element, ElementLoss};
 use super::simd::Simd;
 use super::simd::math::Exp;
 use super::{CpuLoss, Job, Outcome};
@@ -9,7 +9,7 @@ use crate::{Mse, Result};
 /// `(x - t)^2` and `2 (x - t)`.
 impl ElementLoss for Mse {
     #[inline(always)]
-    fn element<S: Simd>(&self, _: S, _: Exp<S>, x: S::f32s, t: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+    fn element<S: Simd>(&self, _: S, _: Exp<S>, Element { x, t, .. }: Element<S>) -> (S::f32s, S::f32s) {
         let d = x - t;
         (d * d, d + d)
     }

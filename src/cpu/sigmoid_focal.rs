@@ -1,6 +1,6 @@
 //! Focal loss over sigmoids on the CPU.
 
-use super::elements::{self, Domain, ElementLoss};
+use super::elements::{self, Domain, Element, ElementLoss};
 use super::simd::math::{Exp, Margin, ln, ln_1p, weighted};
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
@@ -16,10 +16,12 @@ use crate::{Result, SigmoidFocal};
 /// `miss` of a target of 0 or 1 is a sigmoid, whose logarithm is a softplus: no digits go where it is near 1. Where it is 0 so is
 /// the derivative.
 impl ElementLoss for SigmoidFocal {
+    const ODDS: bool = true;
+
     #[inline(always)]
-    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, x: S::f32s, t: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+    fn element<S: Simd>(&self, simd: S, exp: Exp<S>, Element { x, t, odds, .. }: Element<S>) -> (S::f32s, S::f32s) {
         let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
-        let margin = Margin::of(simd, exp, x);
+        let margin = Margin::of_odds(simd, x, odds);
         let not_t = one - t;
         let ce = weighted(simd, t, margin.softplus_negated) + weighted(simd, not_t, margin.softplus);
         let (p, not_p) = (margin.sigmoid, margin.sigmoid_negated);

@@ -1,6 +1,6 @@
 //! Squared binary hinge loss on the CPU.
 
-use super::elements::{self, ElementLoss};
+use super::elements::{self, Element, ElementLoss};
 use super::hinge::LABEL;
 use super::simd::math::{Exp, at_least};
 use super::simd::{Simd, splat};
@@ -10,7 +10,7 @@ use crate::{Result, SquaredHinge};
 /// With `v = max(0, margin - y * x)`: `v^2` and `-2 y v`.
 impl ElementLoss for SquaredHinge {
     #[inline(always)]
-    fn element<S: Simd>(&self, simd: S, _: Exp<S>, x: S::f32s, y: S::f32s, _: S::f32s) -> (S::f32s, S::f32s) {
+    fn element<S: Simd>(&self, simd: S, _: Exp<S>, Element { x, t: y, .. }: Element<S>) -> (S::f32s, S::f32s) {
         let v = at_least(splat(simd, 0.0), splat(simd, self.margin) - y * x);
         (v * v, -((y + y) * v))
     }

@@ -94,8 +94,9 @@ impl Job<'_> {
 
     fn piece(&self, first: usize, targets: &[i32]) -> Piece {
         let labels = self.labels();
-        let classes = i64::from(labels.classes);
-        let are_all_classes = targets.iter().all(|&t| t >= 0 && i64::from(t) < classes);
+        // Negative where one is below 0 or above the last class, without a branch.
+        let last = i32::try_from(labels.classes).map_or(i32::MAX, |classes| classes - 1);
+        let are_all_classes = targets.iter().fold(0, |signs, &t| signs | t | last.wrapping_sub(t)) >= 0;
         if are_all_classes
             && labels.ignore_index.is_empty()
             && labels.class_weights.is_none()

@@ -2,7 +2,7 @@
 
 use crate::common::random::Random;
 use crate::{instructions, random};
-use half::bf16;
+use half::{bf16, f16};
 use logloss::cpu::{self, LogitsMut, Outputs};
 use logloss::{Batch, CrossEntropy, Logits, Reduction, Shape};
 
@@ -50,19 +50,27 @@ fn neighbours_and_places_change_no_bit() {
 }
 
 #[test]
-fn nor_those_of_bfloat16() {
+fn nor_those_of_16_bits() {
+    of_16_bits(bf16::ZERO, bf16::from_f32, |logits| Logits::Bf16(logits));
+    of_16_bits(f16::ZERO, f16::from_f32, |logits| Logits::F16(logits));
+}
+
+fn of_16_bits<T: Copy + PartialEq>(zero: T, from_f32: impl Fn(f32) -> T, logits: impl Fn(&[T]) -> Logits<'_>)
+where
+    for<'a> LogitsMut<'a>: From<&'a mut [T]>,
+{
     let mut random = Random(32);
     for classes in CLASSES {
         let n = 21;
         let rows = random::rows(&mut random, n, classes, 0);
-        let logits: Vec<bf16> = rows.logits.iter().map(|&x| bf16::from_f32(x)).collect();
+        let values: Vec<T> = rows.logits.iter().map(|&x| from_f32(x)).collect();
         let plain = |from: usize, to: usize| {
-            let logits = Logits::Bf16(&logits[from * classes..to * classes]);
-            Batch::new(Shape::new((to - from) as u32, classes as u32), logits, &rows.targets[from..to])
+            let shape = Shape::new((to - from) as u32, classes as u32);
+            Batch::new(shape, logits(&values[from * classes..to * classes]), &rows.targets[from..to])
         };
-        let (losses, gradient) = evaluate(&plain(0, n), bf16::ZERO, 0);
+        let (losses, gradient) = evaluate(&plain(0, n), zero, 0);
         for (from, to, offset) in [(0, n, 1), (0, n, 31), (2, 3, 0), (5, 20, 7)] {
-            let (of, g) = evaluate(&plain(from, to), bf16::ZERO, offset);
+            let (of, g) = evaluate(&plain(from, to), zero, offset);
             assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}");
             assert!(g == gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}");
         }
@@ -113,6 +121,52 @@ fn large_batches_are_their_parts() {
             let part = cpu::evaluate_with(set, &loss, crate::ALL, &part).expect("a valid batch");
             assert_eq!(part.losses, all.losses[from..to], "{set:?}");
             assert!(part.gradient == all.gradient[from * classes..to * classes], "{set:?}");
+        }
+    }
+}
+
+/// Rows that all count are finished in blocks where their classes are few, and by themselves where they are not enough for a block.
+#[test]
+fn blocks_of_short_rows_are_their_rows() {
+    let mut random = Random(35);
+    let n = 300;
+    for (classes, softcap, label_smoothing) in [
+        (1, None, 0.0),
+        (3, None, 0.1),
+        (10, None, 0.0),
+        (10, Some(2.0), 0.0),
+        (16, None, 0.0),
+        (37, None, 0.0),
+        (64, None, 0.0),
+    ] {
+        let mut logits = random::rows(&mut random, n, classes, 0).logits;
+        // One row of the second block, of the widest vectors too, has no softmax.
+        logits[140 * classes] = f32::NAN;
+        let targets: Vec<i32> = (0..n).map(|row| (7 * row % classes) as i32).collect();
+        let loss = CrossEntropy { reduction: Reduction::Sum, softcap, label_smoothing, ..CrossEntropy::default() };
+        for set in instructions() {
+            let evaluate = |from: usize, to: usize, offset: usize| {
+                let logits = &logits[from * classes..to * classes];
+                let batch = Batch::new(Shape::new((to - from) as u32, classes as u32), logits, &targets[from..to]);
+                let mut losses = vec![0.0; to - from];
+                let mut memory = vec![0.0; logits.len() + 32];
+                let start = memory.as_ptr().align_offset(64) + offset;
+                let gradient = &mut memory[start..start + logits.len()];
+                let outputs = Outputs {
+                    losses: Some(&mut losses),
+                    gradient: Some((&mut *gradient).into()),
+                    ..Outputs::default()
+                };
+                cpu::evaluate_into_with(set, &loss, &batch, outputs).expect("a valid batch");
+                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+                (bits(&losses), bits(gradient))
+            };
+            let (losses, gradient) = evaluate(0, n, 0);
+            for (from, to, offset) in [(0, n, 3), (0, 1, 0), (100, 107, 5), (5, 160, 1), (139, 142, 15), (280, n, 8)] {
+                let (of, g) = evaluate(from, to, offset);
+                assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}, {set:?}");
+                assert_eq!(g, gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}, {set:?}");
+            }
         }
     }
 }

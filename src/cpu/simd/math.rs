@@ -2,7 +2,7 @@
 //!
 //! The polynomials are minimax fits of relative error (Remez); each function says what it loses. `u = 2^-24 = 6e-8`.
 
-use super::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
+use super::{BLOCK, Block, Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.
 ///
@@ -44,20 +44,45 @@ impl<S: Simd> Exp<S> {
 
     #[inline(always)]
     pub(in crate::cpu) fn of(self, d: S::f32s) -> S::f32s {
-        let Self { simd, k, lowest, .. } = self;
-        let d = at_least(lowest, d);
-        let biased = d.mul_add(k, splat(simd, ROUND));
-        self.power(d.mul_sub(k, biased - splat(simd, ROUND)), biased)
+        let mut d = [d];
+        self.together::<1, false>(&mut d);
+        d[0]
     }
 
-    /// `exp(factor * d)` within 1 ULP for every `d`.
+    /// A block, several vectors at once: each is a chain of dependent operations, and a processor looks no farther than some
+    /// hundred of them for others to run beside it. Measured with AVX-512: a fifth faster than one after the other.
     #[inline(always)]
-    pub(in crate::cpu) fn precise(self, d: S::f32s) -> S::f32s {
+    pub(in crate::cpu) fn of_block(self, d: &mut Block<S>) {
+        self.together::<BLOCK, false>(d);
+    }
+
+    /// As [`of_block`](Self::of_block), each within 1 ULP for every `d`.
+    #[inline(always)]
+    pub(in crate::cpu) fn precise_block(self, d: &mut Block<S>) {
+        self.together::<BLOCK, true>(d);
+    }
+
+    #[inline(always)]
+    fn together<const N: usize, const PRECISE: bool>(self, d: &mut [S::f32s; N]) {
         let Self { simd, k, k_low, lowest } = self;
-        let d = at_least(lowest, d);
-        let biased = d.mul_add(k, splat(simd, ROUND));
-        let r = d.mul_sub(k, biased - splat(simd, ROUND));
-        self.power(d.mul_add(k_low, r), biased)
+        let round = splat(simd, ROUND);
+        let (mut biased, mut p) = ([round; N], [splat(simd, EXP2[0]); N]);
+        for (d, biased) in d.iter_mut().zip(&mut biased) {
+            *d = at_least(lowest, *d);
+            *biased = d.mul_add(k, round);
+        }
+        for (d, biased) in d.iter_mut().zip(&biased) {
+            let r = d.mul_sub(k, *biased - round);
+            *d = if PRECISE { d.mul_add(k_low, r) } else { r };
+        }
+        for c in &EXP2[1..] {
+            for (p, r) in p.iter_mut().zip(&*d) {
+                *p = p.mul_add(*r, splat(simd, *c));
+            }
+        }
+        for ((r, p), biased) in d.iter_mut().zip(&p).zip(&biased) {
+            *r = p.mul_add(*r, splat(simd, 1.0)) * power_of_two::<S>(*biased);
+        }
     }
 
     /// `exp(factor * (d + low))` within 1 ULP for every `d`.
@@ -80,8 +105,14 @@ impl<S: Simd> Exp<S> {
         for c in &EXP2[1..] {
             p = p.mul_add(r, splat(simd, *c));
         }
-        p.mul_add(r, splat(simd, 1.0)) * S::f32s::from_bits(biased.to_bits() << 23)
+        p.mul_add(r, splat(simd, 1.0)) * power_of_two::<S>(biased)
     }
+}
+
+/// `2^n` of what rounding by [`ROUND`] gave.
+#[inline(always)]
+fn power_of_two<S: Simd>(biased: S::f32s) -> S::f32s {
+    S::f32s::from_bits(biased.to_bits() << 23)
 }
 
 /// The larger of the two, and `x` where that is NaN.
@@ -124,13 +155,17 @@ const LN_1P: [f32; 9] = [
 ];
 
 /// `log(1 + x)` for `x` in [0, 1], within 3 u relative, for the smallest `x` too. A division would take as long as all of it.
+///
+/// The polynomial is a tree (Estrin): a third of the latency of Horner's rule for one operation more.
 #[inline(always)]
 pub(in crate::cpu) fn ln_1p<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let mut p = splat(simd, LN_1P[0]);
-    for c in &LN_1P[1..] {
-        p = p.mul_add(x, splat(simd, *c));
-    }
-    (x * x).mul_add(p, x)
+    let c = |power: usize| splat(simd, LN_1P[8 - power]);
+    let square = x * x;
+    let fourth = square * square;
+    let low = x.mul_add(c(3), c(2)).mul_add(square, x.mul_add(c(1), c(0)));
+    let high = x.mul_add(c(7), c(6)).mul_add(square, x.mul_add(c(5), c(4)));
+    let p = c(8).mul_add(fourth, high).mul_add(fourth, low);
+    square.mul_add(p, x)
 }
 
 /// `log x` for `x >= 0`; NaN stays NaN, +inf too.
@@ -160,8 +195,6 @@ pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// What a margin `z` says of a decision between two, each to a few u relative at both ends.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Margin<S: Simd> {
-    /// `log(1 + e^-|z|)`, which both softplus have in common.
-    pub(in crate::cpu) log: S::f32s,
     /// `log(1 + e^z)`.
     pub(in crate::cpu) softplus: S::f32s,
     /// `log(1 + e^-z)`.
@@ -173,30 +206,22 @@ pub(in crate::cpu) struct Margin<S: Simd> {
 }
 
 impl<S: Simd> Margin<S> {
-    /// Of `z + low`. NaN makes everything NaN.
+    /// `exp(-|z + low|)`: the smaller of the two odds, at most 1.
     #[inline(always)]
-    pub(in crate::cpu) fn new(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> Self {
-        // The smaller of the two odds, at most 1.
+    pub(in crate::cpu) fn odds(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> S::f32s {
         let is_positive = z.simd_gt(splat(simd, 0.0));
-        Self::of_odds(simd, z, exp.of_two(-z.abs(), is_positive.select(-low, low)))
+        exp.of_two(-z.abs(), is_positive.select(-low, low))
     }
 
-    /// Of `z`.
+    /// Of a margin and `e = exp(-|z|)`. NaN makes everything NaN.
     #[inline(always)]
-    pub(in crate::cpu) fn of(simd: S, exp: Exp<S>, z: S::f32s) -> Self {
-        Self::of_odds(simd, z, exp.precise(-z.abs()))
-    }
-
-    /// Of a margin and `e = exp(-|z|)`.
-    #[inline(always)]
-    fn of_odds(simd: S, z: S::f32s, e: S::f32s) -> Self {
+    pub(in crate::cpu) fn of_odds(simd: S, z: S::f32s, e: S::f32s) -> Self {
         let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
         let is_positive = z.simd_gt(zero);
         let log = ln_1p(simd, e);
         let likely = one / (one + e);
         let unlikely = e * likely;
         Self {
-            log,
             softplus: at_least(zero, z) + log,
             softplus_negated: at_least(zero, -z) + log,
             sigmoid: is_positive.select(likely, unlikely),

@@ -55,6 +55,18 @@ pub(in crate::cpu) unsafe fn stream_line(line: &[u8; LINE], to: *mut u8) {
     }
 }
 
+/// Stores a block, where a slice would be asked whether it is null or of another length.
+///
+/// # Safety
+/// A block can be written there.
+#[inline(always)]
+pub(in crate::cpu) unsafe fn store_block_at<S: Simd>(values: &Block<S>, to: *mut f32) {
+    for (i, vector) in values.iter().enumerate() {
+        // SAFETY: the caller's promise; an array of float32 is as long as its vector and as aligned as its elements.
+        unsafe { vector.store_array(&mut *to.add(i * S::f32s::LEN).cast()) };
+    }
+}
+
 /// As [`stream_line`], of a block.
 ///
 /// # Safety

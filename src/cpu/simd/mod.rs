@@ -4,6 +4,7 @@
 //! Whatever touches vectors must be inlined into the function that has the instructions: loops, not `array::map` and its kin, whose
 //! bodies are compiled apart, without them.
 
+pub(super) mod half;
 pub(super) mod math;
 pub(super) mod memory;
 
@@ -17,7 +18,7 @@ pub(super) const MAX_LANES: usize = 16;
 pub(super) type Lanes = [f32; MAX_LANES];
 
 /// Vectors of a block: what a loop over a row does at a time.
-pub(super) const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 4;
 
 /// Neighbours in memory, in registers.
 pub(super) type Block<S> = [<S as Simd>::f32s; BLOCK];
@@ -181,21 +182,52 @@ pub(super) fn load_up_to<S: Simd>(simd: S, values: &[f32], fill: f32) -> Block<S
     block
 }
 
-/// The block with `value` in place of the number `at`.
+/// The lanes of a block, numbered.
 #[inline(always)]
-pub(super) fn replaced<S: Simd>(simd: S, block: &Block<S>, at: usize, value: f32) -> Block<S> {
-    let mut indices = [0; MAX_LANES];
-    for (i, index) in indices.iter_mut().enumerate() {
-        *index = i as u32;
+pub(super) fn numbers<S: Simd>(simd: S) -> [S::u32s; BLOCK] {
+    let mut first = [0; MAX_LANES];
+    for (i, number) in first.iter_mut().enumerate() {
+        *number = i as u32;
     }
-    let (mut indices, value) = (S::u32s::from_slice(simd, &indices[..S::f32s::LEN]), splat(simd, value));
-    let (at, lanes) = (S::u32s::splat(simd, at as u32), S::u32s::splat(simd, S::f32s::LEN as u32));
+    let mut numbers = [S::u32s::from_slice(simd, &first[..S::f32s::LEN]); BLOCK];
+    for (i, vector) in numbers.iter_mut().enumerate() {
+        *vector += S::u32s::splat(simd, (i * S::f32s::LEN) as u32);
+    }
+    numbers
+}
+
+/// The block with `value` in the lane of number `at`.
+#[inline(always)]
+pub(super) fn replaced<S: Simd>(
+    simd: S,
+    block: &Block<S>,
+    numbers: &[S::u32s; BLOCK],
+    at: usize,
+    value: f32,
+) -> Block<S> {
+    let (at, value) = (S::u32s::splat(simd, at as u32), splat(simd, value));
     let mut replaced = *block;
-    for vector in &mut replaced {
-        *vector = indices.simd_eq(at).select(value, *vector);
-        indices += lanes;
+    for (vector, numbers) in replaced.iter_mut().zip(numbers) {
+        *vector = numbers.simd_eq(at).select(value, *vector);
     }
     replaced
+}
+
+/// The block with `fill` in the lanes of the numbers before `first`.
+#[inline(always)]
+pub(super) fn from<S: Simd>(
+    simd: S,
+    block: &Block<S>,
+    numbers: &[S::u32s; BLOCK],
+    first: usize,
+    fill: f32,
+) -> Block<S> {
+    let (first, fill) = (S::u32s::splat(simd, first as u32), splat(simd, fill));
+    let mut cut = *block;
+    for (vector, numbers) in cut.iter_mut().zip(numbers) {
+        *vector = numbers.simd_lt(first).select(fill, *vector);
+    }
+    cut
 }
 
 /// As [`store_block`], of as many values as there is room for.
@@ -207,6 +239,39 @@ pub(super) fn store_up_to<S: Simd>(block: &Block<S>, values: &mut [f32]) {
     let mut all = [0.0; MAX_BLOCK];
     store_block::<S>(block, &mut all);
     values.copy_from_slice(&all[..values.len()]);
+}
+
+/// Vectors `stride` apart, the first at `at`: as many as a vector has lanes.
+#[inline(always)]
+pub(super) fn load_rows<S: Simd>(simd: S, values: &[f32], at: usize, stride: usize) -> [S::f32s; MAX_LANES] {
+    let lanes = S::f32s::LEN;
+    check_rows(lanes, values, at, stride);
+    let mut rows = [splat(simd, 0.0); MAX_LANES];
+    for (r, row) in rows.iter_mut().enumerate().take(lanes) {
+        let at = at + r * stride;
+        // SAFETY: the last of these rows is in the slice, which was checked.
+        *row = load(simd, unsafe { values.get_unchecked(at..at + lanes) }, 0);
+    }
+    rows
+}
+
+/// Stores what [`load_rows`] loads, the first vector first.
+#[inline(always)]
+pub(super) fn store_rows<S: Simd>(rows: &[S::f32s; MAX_LANES], values: &mut [f32], at: usize, stride: usize) {
+    let lanes = S::f32s::LEN;
+    check_rows(lanes, values, at, stride);
+    for (r, row) in rows.iter().enumerate().take(lanes) {
+        let at = at + r * stride;
+        // SAFETY: the last of these rows is in the slice, which was checked.
+        row.store_slice(unsafe { values.get_unchecked_mut(at..at + lanes) });
+    }
+}
+
+/// One check for all rows; nothing in it can overflow.
+#[inline(always)]
+fn check_rows(lanes: usize, values: &[f32], at: usize, stride: usize) {
+    assert!(at <= values.len() && stride <= values.len() / lanes);
+    assert!(at + (lanes - 1) * stride + lanes <= values.len());
 }
 
 /// The vector as an array; the lanes it lacks are 0.

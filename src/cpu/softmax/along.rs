@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
-use super::row::{Buffers, Kept, Step, Unread, Unwritten, levels_of, segments};
+use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
 use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::memory::{AHEAD, LINE};
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
 use crate::cpu::tensor::{LineWriter, Part};
 use crate::cpu::{RowOutputs, RowTotals};
@@ -15,6 +17,10 @@ use crate::totals::Label;
 
 /// Logits whose exponentials stay close: rows are finished together, a row a lane, as many as there are lanes and room for.
 const BUNDLE: usize = 1 << 13;
+
+/// Logits that are asked for at the start of a row: a core waits for some sixteen lines of memory at a time, and would for none
+/// while it does what a row costs besides its logits.
+const BURST: usize = 16 * LINE / size_of::<f32>();
 
 /// Exponentials that a thread keeps memory for between calls: 2 MiB.
 const KEPT: usize = 1 << 19;
@@ -65,7 +71,18 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
             scratch.levels.resize(together * stride.levels, 0.0);
         }
         let exp = Exp::new(simd, rows.options.inverse_temperature());
-        let mut worker = Worker { simd, exp, rows, part, writer, scratch, stride };
+        let mut worker = Worker {
+            simd,
+            exp,
+            rows,
+            part,
+            writer,
+            scratch,
+            stride,
+            has_details: !out.details.is_empty(),
+            ahead: None,
+        };
+        worker.look_at(all.start);
         let mut totals = RowTotals::new(all.clone());
         let mut unwritten = [None; MAX_LANES];
         for first in all.clone().step_by(together) {
@@ -103,6 +120,9 @@ struct Worker<'s, 'r, 'p, S: Simd, M> {
     writer: Option<LineWriter<'p>>,
     scratch: &'s mut Scratch,
     stride: Stride,
+    has_details: bool,
+    /// The row that is read next; if it is short, its first reference, looked for while the row before is read.
+    ahead: Option<(Unread, Option<f32>)>,
 }
 
 impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
@@ -115,7 +135,6 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
         out: &mut RowOutputs<'_>,
         totals: &mut RowTotals,
     ) -> [Option<Unwritten>; MAX_LANES] {
-        let has_details = !out.details.is_empty();
         let mut statistics = Bundle::default();
         let mut standings = [Standing::default(); MAX_LANES];
         let of_last = unwritten.iter().filter(|row| row.is_some()).count();
@@ -124,13 +143,14 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
             let mut unread = None;
             if bundle.contains(&row) {
                 let label = self.rows.job.label(row);
-                let target = self.rows.fill(self.part, label, row, lane, &mut statistics);
-                if has_details {
+                self.rows.fill(self.part, label, row, lane, &mut statistics);
+                if self.has_details {
                     standings[lane] = Standing::of(self.part.row(row, &mut self.scratch.row), label);
                 }
-                unread = (label != Label::Ignored || has_details).then_some(Unread { row, target });
+                unread = self.ahead;
+                self.look_at(row + 1);
             }
-            let merged = self.row(lane, unwritten[lane].as_ref(), unread.as_ref());
+            let merged = self.row(lane, unwritten[lane].as_ref(), unread);
             if unread.is_some() {
                 statistics.put(merged, lane);
             }
@@ -139,7 +159,7 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
         let mut next = [None; MAX_LANES];
         for (lane, row) in bundle.clone().enumerate() {
             let label = self.rows.job.label(row);
-            if has_details {
+            if self.has_details {
                 out.details[row - totals.first()] = standings[lane].details(label, &finished, lane);
             }
             totals.push(label, row, &finished, lane, out.losses);
@@ -161,11 +181,33 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
         }
     }
 
+    /// Makes a row the next one, if it is one of this part and is read at all.
+    #[inline(always)]
+    fn look_at(&mut self, row: usize) {
+        self.ahead = None;
+        if self.part.rows().contains(&row) {
+            let label = self.rows.job.label(row);
+            let target = if let Label::Class(target) = label { Some(target) } else { None };
+            if label != Label::Ignored || self.has_details {
+                let unread = Unread { row, target };
+                // Longer rows are not fetched yet.
+                let classes =
+                    Some(0..self.stride.classes).filter(|classes| classes.len() * size_of::<f32>() <= AHEAD / 2);
+                let reference =
+                    classes.map(|classes| first_reference(self.simd, self.rows, self.part, &unread, classes));
+                self.ahead = Some((unread, reference));
+            }
+        }
+    }
+
     /// Goes over the row of a lane.
     #[inline(always)]
-    fn row(&mut self, lane: usize, old: Option<&Unwritten>, new: Option<&Unread>) -> Merged {
-        let Self { simd, exp, rows, part, writer, scratch, stride } = self;
+    fn row(&mut self, lane: usize, old: Option<&Unwritten>, new: Option<(Unread, Option<f32>)>) -> Merged {
+        let Self { simd, exp, rows, part, writer, scratch, stride, .. } = self;
         let factor = f64::from(rows.options.inverse_temperature());
+        if let Some((new, _)) = &new {
+            part.fetch_ahead(part.row_start(new.row), BURST);
+        }
         let mut merged: Option<Merged> = None;
         for classes in segments(stride.classes) {
             let kept = writer.is_some().then(|| {
@@ -177,7 +219,13 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
                     levels: &mut scratch.levels[levels..levels + levels_of::<S>(classes.len())],
                 }
             });
-            let step = Step { rows, part, writer: writer.as_mut(), buffers: &mut scratch.buffers, classes };
+            let reference = match &new {
+                Some((_, Some(reference))) => *reference,
+                Some((new, None)) => first_reference(*simd, rows, part, new, classes.clone()),
+                None => f32::MIN,
+            };
+            let new = new.as_ref().map(|(new, _)| new);
+            let step = Step { rows, part, writer: writer.as_mut(), buffers: &mut scratch.buffers, classes, reference };
             let segment = step.run(*simd, *exp, old, new, kept);
             merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));
         }

@@ -1,5 +1,6 @@
 //! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
 
+use super::tile::TILES;
 use crate::cpu::simd::math::{Exp, Margin, ln, weighted};
 use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
@@ -77,7 +78,36 @@ pub(super) struct Conclusion<S: Simd> {
     pub(super) at_target: S::f32s,
 }
 
+impl<S: Simd> Statistics<S> {
+    /// Of rows with a weight of 1, before any logit is read.
+    #[inline(always)]
+    pub(super) fn plain(simd: S) -> Self {
+        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
+        Self {
+            reference: zero,
+            sum: zero,
+            deficit: zero,
+            target: zero,
+            target_low: zero,
+            class_weight: one,
+            row_weight: one,
+        }
+    }
+
+    /// From the target up to the reference.
+    #[inline(always)]
+    fn distance(&self) -> S::f32s {
+        (self.reference - self.target) - self.target_low
+    }
+}
+
 impl<S: Simd> Conclusion<S> {
+    #[inline(always)]
+    pub(super) fn none(simd: S) -> Self {
+        let zero = splat(simd, 0.0);
+        Self { loss: zero, lse: zero, log_prob: zero, softmax: zero, share: zero, at_target: zero }
+    }
+
     #[inline(always)]
     pub(super) fn lanes(&self) -> Finished {
         Finished {
@@ -112,6 +142,27 @@ impl Finished {
     }
 }
 
+/// What all bundles of a batch are finished with.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a, M> {
+    pub(super) options: &'a SoftmaxOptions,
+    pub(super) loss: &'a M,
+    pub(super) classes: usize,
+    /// Sum of the class weights.
+    pub(super) weight_sum: f64,
+    /// What gradients are multiplied by; absent if there are none.
+    pub(super) gradient_scale: Option<f64>,
+}
+
+/// The margin of a bundle, on the way to its conclusion.
+#[derive(Clone, Copy)]
+struct Approach<S: Simd> {
+    log_sum: S::f32s,
+    z: S::f32s,
+    /// `exp(-|z|)`
+    odds: S::f32s,
+}
+
 /// With `miss = sigmoid(z)`, the derivative `slope` of the loss by `z`, and `over = logsumexp - reference`:
 ///
 /// ```text
@@ -120,68 +171,110 @@ impl Finished {
 /// ```
 ///
 /// Every term of the smoothing is positive, and none is a difference of large numbers.
-#[inline(always)]
-pub(super) fn finish<S: Simd>(
-    simd: S,
-    options: &SoftmaxOptions,
-    loss: &impl MarginLoss,
-    classes: usize,
-    weight_sum: f64,
-    gradient_scale: f64,
-    statistics: &Statistics<S>,
-) -> Conclusion<S> {
-    macro_rules! of {
-        ($value:expr) => {
-            splat(simd, $value)
-        };
+impl<M: MarginLoss> Finish<'_, M> {
+    #[inline(always)]
+    pub(super) fn one<S: Simd>(&self, simd: S, statistics: &Statistics<S>) -> Conclusion<S> {
+        let exp = Exp::new(simd, 1.0);
+        let approach = self.approach(simd, exp, statistics, ln(simd, statistics.sum));
+        self.conclude(simd, exp, statistics, approach)
     }
-    let (zero, inverse_t) = (of!(0.0), of!(options.inverse_temperature()));
-    let exp = Exp::new(simd, 1.0);
-    let Statistics { reference, sum, deficit, target: x_t, target_low, class_weight: w_t, row_weight: r } = *statistics;
-    let is_alone = sum.simd_eq(zero);
 
-    let log_sum = ln(simd, sum);
-    let distance = (reference - x_t) - target_low;
-    // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
-    let scaled = distance * inverse_t;
-    let z = scaled + log_sum;
-    let shadow = z - scaled;
-    let z_low = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
-    let margin = Margin::new(simd, exp, z, z_low);
-    let over = is_alone.select(-(distance * inverse_t), margin.softplus_negated + log_sum);
-    let over_target = x_t.mul_add(inverse_t, margin.softplus);
-    let lse = z.simd_lt(zero).select(over_target, reference.mul_add(inverse_t, over));
-    // +inf at the target, or -inf at every class.
-    let is_odd = x_t.simd_eq(of!(f32::INFINITY)) | (is_alone & x_t.simd_eq(of!(f32::NEG_INFINITY)));
-    let nan = of!(f32::NAN);
-    let is_odd = is_odd | z.simd_ne(z);
-    let lse = is_odd.select(nan, lse);
-
-    let (term, slope) = loss.margin(simd, exp, &margin);
-    let own = w_t * of!(1.0 - options.label_smoothing);
-    let mut total = weighted(simd, own, term);
-    let drawn = if options.z_loss > 0.0 { lse * of!(2.0 * options.z_loss) } else { zero };
-    let mut softmax = own.mul_add(slope, drawn * margin.sigmoid);
-    let mut at_target = (drawn * margin.sigmoid_negated) - own * slope;
-    if options.z_loss > 0.0 {
-        total += of!(options.z_loss) * lse * lse;
+    /// Several bundles, step by step: a processor has several short chains of operations in flight, but no two of the length
+    /// that all of them have together.
+    #[inline(always)]
+    pub(super) fn several<S: Simd>(
+        &self,
+        simd: S,
+        statistics: &[Statistics<S>; TILES],
+        conclusions: &mut [Conclusion<S>; TILES],
+    ) {
+        let exp = Exp::new(simd, 1.0);
+        let zero = splat(simd, 0.0);
+        let mut log_sums = [zero; TILES];
+        for (log_sum, statistics) in log_sums.iter_mut().zip(statistics) {
+            *log_sum = ln(simd, statistics.sum);
+        }
+        let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; TILES];
+        for ((approach, statistics), log_sum) in approaches.iter_mut().zip(statistics).zip(&log_sums) {
+            *approach = self.approach(simd, exp, statistics, *log_sum);
+        }
+        for ((conclusion, statistics), approach) in conclusions.iter_mut().zip(statistics).zip(&approaches) {
+            *conclusion = self.conclude(simd, exp, statistics, *approach);
+        }
     }
-    let share = options.label_smoothing / classes as f32;
-    if share > 0.0 {
+
+    #[inline(always)]
+    fn approach<S: Simd>(&self, simd: S, exp: Exp<S>, statistics: &Statistics<S>, log_sum: S::f32s) -> Approach<S> {
+        let inverse_t = splat(simd, self.options.inverse_temperature());
+        let distance = statistics.distance();
+        // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
+        let scaled = distance * inverse_t;
+        let z = scaled + log_sum;
+        let shadow = z - scaled;
+        let z_low = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+        Approach { log_sum, z, odds: Margin::odds(simd, exp, z, z_low) }
+    }
+
+    #[inline(always)]
+    fn conclude<S: Simd>(
+        &self,
+        simd: S,
+        exp: Exp<S>,
+        statistics: &Statistics<S>,
+        approach: Approach<S>,
+    ) -> Conclusion<S> {
+        macro_rules! of {
+            ($value:expr) => {
+                splat(simd, $value)
+            };
+        }
+        let Self { options, loss, classes, weight_sum, gradient_scale } = *self;
+        let (zero, inverse_t) = (of!(0.0), of!(options.inverse_temperature()));
+        let Statistics { reference, sum, deficit, target: x_t, class_weight: w_t, row_weight: r, .. } = *statistics;
+        let Approach { log_sum, z, odds } = approach;
+        let is_alone = sum.simd_eq(zero);
+        let margin = Margin::of_odds(simd, z, odds);
+        let over = is_alone.select(-(statistics.distance() * inverse_t), margin.softplus_negated + log_sum);
+        let over_target = x_t.mul_add(inverse_t, margin.softplus);
+        let lse = z.simd_lt(zero).select(over_target, reference.mul_add(inverse_t, over));
+        // +inf at the target, or -inf at every class.
+        let is_odd = x_t.simd_eq(of!(f32::INFINITY)) | (is_alone & x_t.simd_eq(of!(f32::NEG_INFINITY)));
+        let nan = of!(f32::NAN);
+        let is_odd = is_odd | z.simd_ne(z);
+
+        let lse = is_odd.select(nan, lse);
+        let (term, slope) = loss.margin(simd, exp, &margin);
+        let own = w_t * of!(1.0 - options.label_smoothing);
+        let mut total = weighted(simd, own, term);
+        if options.z_loss > 0.0 {
+            total += of!(options.z_loss) * lse * lse;
+        }
+        let share = options.label_smoothing / classes as f32;
         let w_rest = of!(weight_sum as f32) - w_t;
-        let deficit = deficit * inverse_t;
-        let spread = weighted(simd, w_t, margin.softplus) + weighted(simd, w_rest, over) + deficit;
-        total += of!(share) * spread;
-        softmax += of!(share * weight_sum as f32) * margin.sigmoid;
-        at_target += of!(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
-    }
-    let scale = r * of!((gradient_scale / f64::from(options.temperature)) as f32);
-    Conclusion {
-        loss: is_odd.select(nan, weighted(simd, r, total)),
-        lse,
-        log_prob: is_odd.select(nan, -margin.softplus),
-        softmax: is_alone.select(zero, softmax * scale / sum),
-        share: scale * of!(share),
-        at_target: at_target * scale,
+        if share > 0.0 {
+            let deficit = deficit * inverse_t;
+            let spread = weighted(simd, w_t, margin.softplus) + weighted(simd, w_rest, over) + deficit;
+            total += of!(share) * spread;
+        }
+        let mut conclusion = Conclusion {
+            loss: is_odd.select(nan, weighted(simd, r, total)),
+            lse,
+            log_prob: is_odd.select(nan, -margin.softplus),
+            ..Conclusion::none(simd)
+        };
+        if let Some(gradient_scale) = gradient_scale {
+            let drawn = if options.z_loss > 0.0 { lse * of!(2.0 * options.z_loss) } else { zero };
+            let mut softmax = own.mul_add(slope, drawn * margin.sigmoid);
+            let mut at_target = (drawn * margin.sigmoid_negated) - own * slope;
+            if share > 0.0 {
+                softmax += of!(share * weight_sum as f32) * margin.sigmoid;
+                at_target += of!(share) * (w_rest * margin.sigmoid_negated - w_t * margin.sigmoid);
+            }
+            let scale = r * of!((gradient_scale / f64::from(options.temperature)) as f32);
+            conclusion.softmax = is_alone.select(zero, softmax * scale / sum);
+            conclusion.share = scale * of!(share);
+            conclusion.at_target = at_target * scale;
+        }
+        conclusion
     }
 }

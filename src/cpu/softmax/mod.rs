@@ -12,9 +12,12 @@
 
 mod across;
 mod along;
+mod block;
 mod cap;
 mod finish;
+mod lanes;
 mod partition;
+mod plain;
 mod row;
 mod shared;
 mod stretch;
@@ -30,14 +33,18 @@ use super::{Job, Outcome, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
-use finish::{Bundle, Conclusion, Statistics, finish};
+use finish::{Bundle, Conclusion, Finish, Statistics};
 use partition::Merged;
+use tile::TILES;
 
 /// Classes up to which rows lie across lanes.
 const SHORT: usize = 64;
 
 /// Classes of a segment of a longer row: a multiple of every block.
 const SEGMENT: usize = 16_384;
+
+/// Rows of the tiles that are worked on together, at most.
+pub(super) const MAX_ROWS: usize = TILES * MAX_LANES;
 
 /// Evaluates a loss of the margin between the target and the other classes.
 pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<'_>) -> Result<Outcome> {
@@ -55,7 +62,8 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
     };
     let threads = rayon::current_num_threads();
     let totals = if layout.inner() > 1 || classes <= SHORT {
-        let length = part_rows(rows, classes, threads).max(MAX_LANES);
+        let least = if layout.inner() > 1 { MAX_LANES } else { MAX_ROWS };
+        let length = part_rows(rows, classes, threads).max(least);
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
             job.instructions.run(across::PartKernel { rows: &all, part, out, scratch })
         })
@@ -154,8 +162,18 @@ impl<M: MarginLoss> Rows<'_, M> {
     fn conclude<S: Simd>(&self, simd: S, classes: usize, statistics: &Statistics<S>) -> Conclusion<S> {
         simd.vectorize(
             #[inline(always)]
-            || finish(simd, &self.options, self.loss, classes, self.weight_sum, self.scale, statistics),
+            || self.finishing(classes).one(simd, statistics),
         )
+    }
+
+    fn finishing(&self, classes: usize) -> Finish<'_, M> {
+        Finish {
+            options: &self.options,
+            loss: self.loss,
+            classes,
+            weight_sum: self.weight_sum,
+            gradient_scale: self.job.tensor.has_gradient().then_some(self.scale),
+        }
     }
 
     #[inline(always)]

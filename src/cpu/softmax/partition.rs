@@ -7,8 +7,9 @@ use crate::cpu::simd::{Block, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Statistics of the logits seen so far, one strip of them a lane.
 ///
-/// The reference is renewed when a block exceeds it, which a row of random logits does a few times: the branch is predicted, so the exponentials of a block do not wait for its maximum. A block adds two terms to each of four
-/// accumulators, and blocks are added with compensation: a lane's sum carries at most 4 roundings whatever the length of the row.
+/// The reference is renewed when a block exceeds it, which a row of random logits does a few times: the branch is predicted, so the
+/// exponentials of a block do not wait for its maximum. A block is summed as a tree and added with compensation: a lane's sum
+/// carries at most 4 roundings, whatever the length of the row.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Partition<S: Simd> {
     /// The largest logit, or the lowest finite number, which keeps -inf from giving NaN.
@@ -30,6 +31,7 @@ struct Compensated<S: Simd> {
 }
 
 impl<S: Simd> Compensated<S> {
+    /// Adds a term of any sign.
     #[inline(always)]
     fn add(&mut self, term: S::f32s) {
         // Knuth's TwoSum: `high + error` is exactly the old sum and the term.
@@ -38,6 +40,16 @@ impl<S: Simd> Compensated<S> {
         let error = (self.high - (high - shadow)) + (term - shadow);
         self.high = high;
         self.low += error;
+    }
+
+    /// Adds a term to a sum of which none is negative.
+    #[inline(always)]
+    fn add_positive(&mut self, term: S::f32s) {
+        // Dekker's FastTwoSum, which is exact where the sum is not below the term. A term above it at least doubles the sum, so
+        // that all such additions together miss two roundings of it at most.
+        let high = self.high + term;
+        self.low += term - (high - self.high);
+        self.high = high;
     }
 
     #[inline(always)]
@@ -57,39 +69,26 @@ pub(in crate::cpu) struct Extra<S: Simd> {
 }
 
 impl<S: Simd> Partition<S> {
+    /// Statistics of nothing, with a first reference.
     #[inline(always)]
-    pub(in crate::cpu) fn new(simd: S) -> Self {
+    pub(in crate::cpu) fn new(simd: S, reference: f32) -> Self {
         let zero = splat(simd, 0.0);
         let nothing = Compensated { high: zero, low: zero };
-        let references = splat(simd, f32::MIN);
-        Self { reference: f32::MIN, references, sum: nothing, deficit: nothing, weight: zero }
+        Self { reference, references: splat(simd, reference), sum: nothing, deficit: nothing, weight: zero }
     }
 
-    /// Adds a block of logits, and gives their exponentials relative to the reference.
+    /// Adds a block of logits, and turns them into their exponentials relative to the reference.
     #[inline(always)]
-    pub(in crate::cpu) fn add(&mut self, simd: S, exp: Exp<S>, x: Block<S>) -> Block<S> {
-        self.raise(simd, exp, &x, false);
-        let mut e = x;
-        for e in &mut e {
-            *e = exp.of(*e - self.references);
+    pub(in crate::cpu) fn add(&mut self, simd: S, exp: Exp<S>, x: &mut Block<S>) {
+        self.raise(simd, exp, x, false);
+        for x in &mut *x {
+            *x -= self.references;
         }
-        self.add_exponentials(&e);
-        e
+        exp.of_block(x);
+        self.sum.add_positive(total::<S>(x));
     }
 
-    /// The reference in every lane.
-    #[inline(always)]
-    pub(in crate::cpu) fn references(&self) -> S::f32s {
-        self.references
-    }
-
-    /// Adds exponentials relative to the reference.
-    #[inline(always)]
-    pub(in crate::cpu) fn add_exponentials(&mut self, e: &Block<S>) {
-        self.sum.add(total::<S>(e));
-    }
-
-    /// As [`add`](Self::add), of logits `x + low` with weights.
+    /// As [`add`](Self::add), of logits `x + low` with weights; gives the exponentials.
     #[inline(always)]
     pub(in crate::cpu) fn add_extra(&mut self, simd: S, exp: Exp<S>, x: Block<S>, extra: &Extra<S>) -> Block<S> {
         self.raise(simd, exp, &x, true);
@@ -101,7 +100,7 @@ impl<S: Simd> Partition<S> {
             let w = extra.weight[i];
             deficits[i] = w.simd_eq(zero).select(zero, w * (self.references - x[i]));
         }
-        self.sum.add(total::<S>(&e));
+        self.sum.add_positive(total::<S>(&e));
         self.deficit.add(total::<S>(&deficits));
         self.weight += total::<S>(&extra.weight);
         e
@@ -109,13 +108,8 @@ impl<S: Simd> Partition<S> {
 
     /// Renews the reference if a logit of the block exceeds it.
     #[inline(always)]
-    pub(in crate::cpu) fn raise(&mut self, simd: S, exp: Exp<S>, x: &Block<S>, deficit: bool) {
-        self.raise_to(simd, exp, largest::<S>(x), deficit);
-    }
-
-    /// Renews the reference if a lane exceeds it.
-    #[inline(always)]
-    pub(in crate::cpu) fn raise_to(&mut self, simd: S, exp: Exp<S>, largest: S::f32s, deficit: bool) {
+    fn raise(&mut self, simd: S, exp: Exp<S>, x: &Block<S>, deficit: bool) {
+        let largest = largest::<S>(x);
         if !largest.simd_gt(self.references).any_true() {
             return;
         }
@@ -147,14 +141,14 @@ impl<S: Simd> Partition<S> {
 /// The larger of all vectors, lane by lane.
 #[inline(always)]
 pub(in crate::cpu) fn largest<S: Simd>(x: &Block<S>) -> S::f32s {
-    let [a, b, c, d, e, f, g, h] = *x;
-    (a.max(e).max(b.max(f))).max(c.max(g).max(d.max(h)))
+    let [a, b, c, d] = *x;
+    a.max(c).max(b.max(d))
 }
 
 #[inline(always)]
 fn total<S: Simd>(x: &Block<S>) -> S::f32s {
-    let [a, b, c, d, e, f, g, h] = *x;
-    ((a + e) + (b + f)) + ((c + g) + (d + h))
+    let [a, b, c, d] = *x;
+    (a + c) + (b + d)
 }
 
 /// Statistics of a row, or of a segment of one.

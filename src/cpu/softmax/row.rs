@@ -5,16 +5,13 @@
 
 use std::ops::Range;
 
-use super::cap::{Capped, cap};
+use super::block::Buffers;
 use super::finish::{Finished, MarginLoss};
-use super::partition::{Extra, Merged, Partition};
-use super::stretch::{Stretch, glance};
+use super::partition::{Merged, Partition};
+use super::stretch::{NOWHERE, Old, Stretch, glance};
 use super::{Fate, Rows, SEGMENT};
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::{
-    BLOCK, Block, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, load_block, load_up_to, replaced, splat,
-    store_block, store_up_to,
-};
+use crate::cpu::simd::{BLOCK, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, load_up_to, splat};
 use crate::cpu::tensor::{LineWriter, Part};
 
 /// A row whose logits are read.
@@ -52,18 +49,6 @@ pub(super) struct Kept<'a> {
     pub(super) levels: &'a mut [f32],
 }
 
-/// Memory of a thread for a block.
-pub(super) struct Buffers {
-    wide: [f32; MAX_BLOCK],
-    capped: Capped,
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self { wide: [0.0; MAX_BLOCK], capped: Capped::default() }
-    }
-}
-
 /// What goes on in the classes of a segment.
 pub(super) struct Step<'s, 'r, 'p, M> {
     pub(super) rows: &'s Rows<'r, M>,
@@ -72,6 +57,27 @@ pub(super) struct Step<'s, 'r, 'p, M> {
     pub(super) buffers: &'s mut Buffers,
     /// At most [`SEGMENT`], from a multiple of it on.
     pub(super) classes: Range<usize>,
+    /// What [`first_reference`] gives for the row that is read.
+    pub(super) reference: f32,
+}
+
+/// The reference that the statistics of some classes begin with. It depends on their logits alone, as their bits do.
+#[inline(always)]
+pub(super) fn first_reference<S: Simd, M>(
+    simd: S,
+    rows: &Rows<'_, M>,
+    part: &Part<'_>,
+    row: &Unread,
+    classes: Range<usize>,
+) -> f32 {
+    let blocks = classes.len() / block_len::<S>();
+    let at = part.row_start(row.row) + classes.start;
+    if rows.has_extra {
+        return f32::MIN;
+    }
+    let hole = row.target.and_then(|target| within(target, classes)).unwrap_or(NOWHERE);
+    // SAFETY: the source has that many blocks, and the part is borrowed from whoever writes to it.
+    unsafe { glance(simd, part.source(at, blocks * block_len::<S>()), blocks, hole) }
 }
 
 impl<M: MarginLoss> Step<'_, '_, '_, M> {
@@ -109,224 +115,81 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         new: Option<&Unread>,
         mut kept: Option<Kept<'_>>,
     ) -> Merged {
-        let length = block_len::<S>();
-        if let (Some(old), Some(writer), Some(kept)) = (old, &mut self.writer, &mut kept) {
-            self.part.start_row(writer, old.row, self.classes.clone());
-            let levels = &mut kept.levels[..levels_of::<S>(self.classes.len())];
-            factors(simd, exp, levels, old.reference, old.softmax);
-        }
-        let mut partition = Partition::new(simd);
-        let (blocks, whole) = (self.classes.len().div_ceil(length), self.classes.len() / length);
-        // This depends on the row alone, as its bits do; the way that its blocks are gone over does not.
-        if let Some(new) = new.filter(|_| !EXTRA) {
-            let (first, n) = (self.classes.start, whole * length);
-            if let Some(source) = self.part.source(self.part.row_start(new.row) + first, n) {
-                let hole = new.target.and_then(|t| within(t, first..first + n));
-                simd.vectorize(
-                    #[inline(always)]
-                    // SAFETY: the source is `n` long, and this step has it to itself.
-                    || unsafe { glance(simd, exp, source, whole, hole, &mut partition) },
-                );
-            }
-        }
-        let is_constant = old.is_some_and(|old| matches!(old.fate, Fate::Constant(_)));
-        let is_plain = !EXTRA && !is_constant && self.part.has_source();
-        let mut b = 0;
-        while b < blocks {
-            // A run begins in the middle of a line, which its first block fills.
-            if is_plain
-                && b < whole
-                && !self.writer.as_ref().is_some_and(|writer| old.is_some() && writer.shares_line())
-            {
-                self.stretch(simd, exp, old, new, b..whole, &mut kept, &mut partition);
-                b = whole;
-            }
-            if b < blocks {
+        let old = old.filter(|old| self.begin::<S>(simd, exp, old, kept.as_mut()));
+        let mut partition = Partition::new(simd, self.reference);
+        if !EXTRA && self.classes.len() >= block_len::<S>() {
+            self.stretch(simd, exp, old, new, kept, &mut partition);
+        } else {
+            for b in 0..self.classes.len().div_ceil(block_len::<S>()) {
                 simd.vectorize(
                     #[inline(always)]
                     || self.block::<S, EXTRA>(simd, exp, old, new, b, &mut kept, &mut partition),
                 );
-                b += 1;
             }
         }
         partition.merged()
     }
 
-    /// A block, of whatever kind.
+    /// Begins to write a row: all of it, if its gradient is constant; else turns levels into factors, and says that it goes on.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "two rows, and what is kept of them")]
-    fn block<S: Simd, const EXTRA: bool>(
-        &mut self,
-        simd: S,
-        exp: Exp<S>,
-        old: Option<&Unwritten>,
-        new: Option<&Unread>,
-        b: usize,
-        kept: &mut Option<Kept<'_>>,
-        partition: &mut Partition<S>,
-    ) {
-        let length = block_len::<S>();
-        let first = self.classes.start + b * length;
-        let block = first..self.classes.end.min(first + length);
-        if let (Some(old), Some(kept)) = (old, kept.as_ref()) {
-            self.write(simd, old, block.clone(), b, kept);
-        }
-        let Some(new) = new else { return };
-        let at = self.part.row_start(new.row) + block.start;
-        self.part.fetch_ahead(at, block.len());
-        let e = self.read::<S, EXTRA>(simd, exp, new, at, block.clone(), partition);
-        if let Some(kept) = kept {
-            if kept.exponentials.is_empty() {
-                store_up_to::<S>(&e, self.part.overwritten(at, block.len()));
-            } else {
-                store_block::<S>(&e, &mut kept.exponentials[b * length..(b + 1) * length]);
+    fn begin<S: Simd>(&mut self, simd: S, exp: Exp<S>, old: &Unwritten, kept: Option<&mut Kept<'_>>) -> bool {
+        let (Some(writer), Some(kept)) = (&mut self.writer, kept) else { return false };
+        let n = self.classes.len();
+        self.part.start_row(writer, old.row, self.classes.clone());
+        if let Fate::Constant(value) = old.fate {
+            for first in (0..n).step_by(MAX_BLOCK) {
+                writer.push(&[value; MAX_BLOCK][..MAX_BLOCK.min(n - first)]);
             }
-            kept.levels[b] = partition.reference;
+            return false;
         }
+        factors(simd, exp, &mut kept.levels[..levels_of::<S>(n)], old.reference, old.softmax);
+        true
     }
 
-    /// Whole blocks.
+    /// All blocks, in one loop.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "two rows, and what is kept of them")]
     fn stretch<S: Simd>(
         &mut self,
         simd: S,
         exp: Exp<S>,
         old: Option<&Unwritten>,
         new: Option<&Unread>,
-        blocks: Range<usize>,
-        kept: &mut Option<Kept<'_>>,
+        kept: Option<Kept<'_>>,
         partition: &mut Partition<S>,
     ) {
-        let length = block_len::<S>();
-        let (first, n) = (self.classes.start + blocks.start * length, blocks.len() * length);
+        let (first, length) = (self.classes.start, self.classes.len());
         let at = |row: usize| self.part.row_start(row) + first;
-        let source = new.map(|new| self.part.source(at(new.row), n));
-        let (mut exponentials, mut levels): (_, &mut [f32]) = ([None; 2], &mut []);
+        let source = new.map_or(self.part.source(0, 0), |new| self.part.source(at(new.row), length));
+        let (mut places, mut levels): (_, &mut [f32]) = ([None; 2], &mut []);
         if let Some(kept) = kept {
-            levels = &mut kept.levels[blocks.clone()];
-            exponentials = if kept.exponentials.is_empty() {
+            levels = kept.levels;
+            places = if kept.exponentials.is_empty() {
                 let places = [old.map(|old| at(old.row)), new.map(|new| at(new.row))];
-                places.map(|at| at.map(|at| self.part.overwritten(at, n).as_mut_ptr()))
+                places.map(|at| at.map(|at| self.part.overwritten(at, length).as_mut_ptr()))
             } else {
-                let place = kept.exponentials[blocks.start * length..blocks.end * length].as_mut_ptr();
+                let place = kept.exponentials[..length].as_mut_ptr();
                 [old.map(|_| place), new.map(|_| place)]
             };
         }
-        let ([e, kept], unwritten) = (exponentials, old);
-        let old = e.zip(self.writer.as_deref_mut()).map(|(e, writer)| (e.cast_const(), writer));
-        let of_stretch = |target| within(target, first..first + n);
-        let stretch = Stretch {
-            blocks: blocks.len(),
-            new: source.flatten(),
-            hole: new.and_then(|new| new.target).and_then(of_stretch),
-            old,
-            at_target: unwritten.and_then(|old| Some((of_stretch(old.fate.target()?)?, old.at_target))),
-            kept,
-            levels,
-        };
-        // SAFETY: the places are `n` long; this step has them to itself.
+        let ([exponentials, kept], classes) = (places, self.classes.clone());
+        let place = |class: Option<usize>| class.and_then(|class| within(class, classes.clone())).unwrap_or(NOWHERE);
+        let old = old.zip(exponentials).map(|(old, exponentials)| Old {
+            exponentials,
+            target: place(old.fate.target()),
+            at_target: old.at_target,
+        });
+        let old = old.zip(self.writer.as_deref_mut());
+        let hole = place(new.and_then(|new| new.target));
+        let stretch = Stretch { length, source, reads: new.is_some(), hole, kept, old, levels };
+        // SAFETY: the places are as long as the stretch; this step has them to itself.
         unsafe { stretch.run(simd, exp, partition) };
-    }
-
-    /// Adds a block to the statistics, and gives its exponentials.
-    #[inline(always)]
-    fn read<S: Simd, const EXTRA: bool>(
-        &mut self,
-        simd: S,
-        exp: Exp<S>,
-        new: &Unread,
-        at: usize,
-        block: Range<usize>,
-        partition: &mut Partition<S>,
-    ) -> Block<S> {
-        let Buffers { wide, capped } = &mut *self.buffers;
-        let x = self.part.neighbours(at, block.len(), wide);
-        let hole = new.target.and_then(|t| within(t, block.clone()));
-        if !EXTRA {
-            return partition.add(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY));
-        }
-        let (x, low) = match self.rows.options.softcap {
-            Some(softcap) => {
-                cap(x, softcap, capped);
-                (&capped.high[..], patched(simd, &capped.low, hole, 0.0))
-            }
-            None => (x, [splat(simd, 0.0); _]),
-        };
-        let ones = [1.0; MAX_BLOCK];
-        let weights = self.rows.job.class_weights.map_or(&ones[..block.len()], |w| &w[block]);
-        let extra = Extra { low, weight: patched(simd, weights, hole, 0.0) };
-        partition.add_extra(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY), &extra)
-    }
-
-    /// Writes the gradient of a block.
-    #[inline(always)]
-    fn write<S: Simd>(&mut self, simd: S, old: &Unwritten, block: Range<usize>, b: usize, kept: &Kept<'_>) {
-        let Some(writer) = &mut self.writer else { return };
-        let n = block.len();
-        let target = match old.fate {
-            Fate::Constant(value) => return writer.push(&[value; MAX_BLOCK][..n]),
-            Fate::Target(target) => target,
-        };
-        let at = self.part.row_start(old.row) + block.start;
-        let length = block_len::<S>();
-        let e = if kept.exponentials.is_empty() {
-            load_up_to(simd, self.part.overwritten(at, n), 0.0)
-        } else {
-            load_block(simd, &kept.exponentials[b * length..])
-        };
-        let factor = splat(simd, kept.levels[b]);
-        let mut gradient = e;
-        for g in &mut gradient {
-            *g *= factor;
-        }
-        if old.share != 0.0 {
-            let share = splat(simd, old.share);
-            match self.rows.job.class_weights {
-                Some(weights) => {
-                    let weights: Block<S> = load_up_to(simd, &weights[block.clone()], 0.0);
-                    for (g, w) in gradient.iter_mut().zip(weights) {
-                        *g -= share * w;
-                    }
-                }
-                None => {
-                    for g in &mut gradient {
-                        *g -= share;
-                    }
-                }
-            }
-        }
-        if let Some(target) = within(target, block) {
-            gradient = replaced(simd, &gradient, target, old.at_target);
-        }
-        if let Some(softcap) = self.rows.options.softcap {
-            let Buffers { wide, capped } = &mut *self.buffers;
-            cap(self.part.neighbours(at, n, wide), softcap, capped);
-            let slopes: Block<S> = load_up_to(simd, &capped.slope, 0.0);
-            for (g, slope) in gradient.iter_mut().zip(slopes) {
-                *g *= slope;
-            }
-        }
-        if n == length {
-            return writer.push_block::<S>(simd, &gradient);
-        }
-        let mut values = [0.0; MAX_BLOCK];
-        store_block::<S>(&gradient, &mut values);
-        writer.push(&values[..n]);
     }
 }
 
 /// Where a class stands among `classes`, if it is one of them.
 #[inline(always)]
-fn within(class: usize, classes: Range<usize>) -> Option<usize> {
+pub(super) fn within(class: usize, classes: Range<usize>) -> Option<usize> {
     classes.contains(&class).then(|| class - classes.start)
-}
-
-/// Up to a block of values, with `fill` behind them and in the hole.
-#[inline(always)]
-fn patched<S: Simd>(simd: S, values: &[f32], hole: Option<usize>, fill: f32) -> Block<S> {
-    let Some(hole) = hole else { return load_up_to(simd, values, fill) };
-    replaced(simd, &load_up_to(simd, values, fill), hole, fill)
 }
 
 /// Turns the references of blocks into the factors of their exponentials, `softmax * exp((level - reference) / T)`.
@@ -356,9 +219,9 @@ pub(super) fn segments(classes: usize) -> impl Iterator<Item = Range<usize>> {
 pub(in crate::cpu) fn row_statistics<S: Simd>(simd: S, exp: Exp<S>, x: &[f32], factor: f64) -> Merged {
     let mut merged: Option<Merged> = None;
     for segment in segments(x.len()) {
-        let mut partition = Partition::new(simd);
+        let mut partition = Partition::new(simd, f32::MIN);
         for block in x[segment].chunks(block_len::<S>()) {
-            partition.add(simd, exp, load_up_to(simd, block, f32::NEG_INFINITY));
+            partition.add(simd, exp, &mut load_up_to(simd, block, f32::NEG_INFINITY));
         }
         let segment = partition.merged();
         merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
-use super::row::{Buffers, Kept, LEVELS, Step, Unread, Unwritten, levels_of, segments};
+use super::row::{Kept, LEVELS, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Kernel, Simd};
@@ -104,7 +105,9 @@ impl<M: MarginLoss> Kernel for Piece<'_, '_, '_, M> {
                     levels: &mut levels[i * LEVELS..][..levels_of::<S>(classes.len())],
                 }
             });
-            let step = Step { rows, part: &mut *part, writer: writer.as_mut(), buffers: &mut buffers, classes };
+            let reference = new.map_or(f32::MIN, |new| first_reference(simd, rows, part, new, classes.clone()));
+            let step =
+                Step { rows, part: &mut *part, writer: writer.as_mut(), buffers: &mut buffers, classes, reference };
             statistics.push(step.run(simd, exp, old, new, kept));
         }
         statistics

@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 
 use super::Pointer;
-use half::bf16;
-
 use super::convert::{narrow_bf16, narrow_f16};
-use crate::cpu::simd::memory::{LINE, stream_block, stream_line, stream_vector};
-use crate::cpu::simd::{Block, Bytes, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, block_len, load, store_block};
+use super::store::{Store, ToBf16, ToF16, ToF32};
+use crate::DType;
+use crate::cpu::simd::memory::{LINE, stream_line};
+use crate::cpu::simd::{MAX_BLOCK, Simd, block_len, load_block};
 
 /// Writes runs of neighbours in memory, in order, rounded to their element type.
 ///
@@ -68,106 +68,49 @@ impl LineWriter<'_> {
     pub(super) unsafe fn start(&mut self, at: usize, n: usize) {
         if at != self.next || self.end == 0 {
             self.flush();
-            let to = self.output.bytes(at);
-            self.skipped = if self.streams { to.addr() % LINE } else { 0 };
-            self.filled = self.skipped;
-            self.base = to.wrapping_sub(self.skipped);
-            self.next = at;
+            self.begin(at);
         }
         self.end = at + n;
     }
 
-    /// Whether the next value goes into a line that is partly others'.
+    /// Goes on with an element, when nothing is left to store.
     #[inline(always)]
-    pub(in crate::cpu) const fn shares_line(&self) -> bool {
-        self.skipped > 0
+    fn begin(&mut self, at: usize) {
+        let to = self.output.bytes(at);
+        self.skipped = if self.streams { to.addr() % LINE } else { 0 };
+        self.filled = self.skipped;
+        self.base = to.wrapping_sub(self.skipped);
+        self.next = at;
     }
 
-    pub(in crate::cpu) const fn is_bf16(&self) -> bool {
-        matches!(self.output, Pointer::Bf16(_))
+    /// How many elements are missing from the line that the next value goes into, if it is streamed.
+    #[inline(always)]
+    pub(in crate::cpu) fn to_line(&self) -> usize {
+        if self.filled == 0 { 0 } else { (LINE - self.filled) / self.output.element_bytes() }
+    }
+
+    /// The type of the elements.
+    pub(in crate::cpu) const fn dtype(&self) -> DType {
+        match self.output {
+            Pointer::F32(_) => DType::F32,
+            Pointer::F16(_) => DType::F16,
+            Pointer::Bf16(_) => DType::Bf16,
+        }
+    }
+
+    /// Takes the next `n` elements of the run for the caller to store, and gives where they are and whether they are streamed, in
+    /// which case they begin with a line.
+    #[inline(always)]
+    pub(in crate::cpu) fn take_lines(&mut self, n: usize) -> (*mut u8, bool) {
+        assert!(self.filled == 0 || n == 0, "a line is begun");
+        let at = self.take(n);
+        if n > 0 {
+            self.begin(at + n);
+        }
+        (self.output.bytes(at), self.streams)
     }
 
     /// Writes the next values of the run.
-    #[inline(always)]
-    pub(in crate::cpu) fn push_block<S: Simd>(&mut self, simd: S, values: &Block<S>) {
-        match self.output {
-            Pointer::F32(_) if self.skipped == 0 => self.push_f32::<S>(simd, values),
-            Pointer::Bf16(_) if self.skipped == 0 => self.push_bf16::<S>(simd, values),
-            _ => {
-                let mut wide = [0.0; MAX_BLOCK];
-                store_block::<S>(values, &mut wide);
-                self.push_part(&wide[..block_len::<S>()]);
-            }
-        }
-    }
-
-    /// [`push_block`](Self::push_block) into float32, where no line is shared.
-    #[inline(always)]
-    pub(in crate::cpu) fn push_f32<S: Simd>(&mut self, simd: S, values: &Block<S>) {
-        let n = block_len::<S>();
-        let at = self.take(n);
-        let (Pointer::F32(p), 0) = (self.output, self.skipped) else { unreachable!("lines of float32 numbers") };
-        if !self.streams {
-            // SAFETY: elements of the run, by `take`.
-            store_block::<S>(values, unsafe { std::slice::from_raw_parts_mut(p.add(at), n) });
-        } else if self.filled == 0 {
-            // SAFETY: elements of the run, by `take`; with nothing in `lines` they begin at `base`, the start of a line.
-            unsafe { stream_block::<S>(values, self.base.cast()) };
-            self.base = self.base.wrapping_add(size_of::<f32>() * n);
-        } else {
-            let bytes = size_of::<f32>() * n;
-            store_block::<S>(values, bytemuck::cast_slice_mut(&mut self.lines.0[self.filled..self.filled + bytes]));
-            self.emit_whole::<S>(simd, bytes);
-        }
-    }
-
-    /// [`push_block`](Self::push_block) into bfloat16, where no line is shared.
-    #[inline(always)]
-    pub(in crate::cpu) fn push_bf16<S: Simd>(&mut self, simd: S, values: &Block<S>) {
-        let (n, lanes) = (block_len::<S>(), S::f32s::LEN);
-        let at = self.take(n);
-        let (Pointer::Bf16(p), 0) = (self.output, self.skipped) else { unreachable!("lines of bfloat16 numbers") };
-        let bytes = size_of::<bf16>() * n;
-        let to: &mut [u16] = if self.streams {
-            bytemuck::cast_slice_mut(&mut self.lines.0[self.filled..self.filled + bytes])
-        } else {
-            // SAFETY: elements of the run, by `take`.
-            unsafe { std::slice::from_raw_parts_mut(p.add(at).cast(), n) }
-        };
-        let (half, one) = (S::u32s::splat(simd, 0x7fff), S::u32s::splat(simd, 1));
-        let nan = S::u32s::splat(simd, 0x7fc0_0000);
-        for (i, vector) in values.iter().enumerate() {
-            // As `bf16_from_f32`.
-            let bits = vector.bitcast::<S::u32s>();
-            let rounded = vector.simd_eq(*vector).select(bits + half + ((bits >> 16) & one), nan);
-            let mut wide = [0; MAX_LANES];
-            rounded.store_slice(&mut wide[..lanes]);
-            let to = &mut to[i * lanes..(i + 1) * lanes];
-            for k in 0..lanes {
-                to[k] = (wide[k] >> 16) as u16;
-            }
-        }
-        if self.streams {
-            self.emit_whole::<S>(simd, bytes);
-        }
-    }
-
-    /// Stores `bytes`, whole lines, and keeps what was filled beside them.
-    #[inline(always)]
-    fn emit_whole<S: Simd>(&mut self, simd: S, bytes: usize) {
-        let lanes = S::f32s::LEN;
-        let values: &mut [f32] = bytemuck::cast_slice_mut(&mut self.lines.0);
-        for at in (0..bytes / 4).step_by(lanes) {
-            // SAFETY: the bytes from `base` to `base + filled + bytes` are elements of the run, and `base` is the start of a line.
-            unsafe { stream_vector::<S>(load(simd, values, at), self.base.cast::<f32>().add(at)) };
-        }
-        for at in (0..LINE / 4).step_by(lanes) {
-            load(simd, values, bytes / 4 + at).store_slice(&mut values[at..at + lanes]);
-        }
-        self.base = self.base.wrapping_add(bytes);
-    }
-
-    /// As [`push_block`](Self::push_block), of any number of values.
     #[inline(always)]
     pub(in crate::cpu) fn push(&mut self, values: &[f32]) {
         values.chunks(MAX_BLOCK).for_each(|part| self.push_part(part));
@@ -197,6 +140,33 @@ impl LineWriter<'_> {
             Pointer::Bf16(_) => narrow_bf16(values, bytemuck::cast_slice_mut(to)),
         }
         self.emit(bytes);
+    }
+
+    /// As [`push`](Self::push), of as many of the values as fill whole blocks of lines, which go straight to where they belong.
+    /// Gives their number.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_blocks<S: Simd>(&mut self, simd: S, values: &[f32]) -> usize {
+        let (head, rest) = values.split_at(self.to_line().min(values.len()));
+        if !head.is_empty() {
+            self.push_part(head);
+        }
+        let blocks = rest.chunks_exact(block_len::<S>());
+        let n = rest.len() - blocks.remainder().len();
+        if n > 0 {
+            let (to, streams) = self.take_lines(n);
+            for (b, values) in blocks.enumerate() {
+                let (values, at) = (load_block(simd, values), b * block_len::<S>());
+                // SAFETY: elements of the run, which begin with a line if they are streamed.
+                unsafe {
+                    match self.output {
+                        Pointer::F32(_) => ToF32::store::<S>(simd, &values, to, at, streams),
+                        Pointer::F16(_) => ToF16::store::<S>(simd, &values, to, at, streams),
+                        Pointer::Bf16(_) => ToBf16::store::<S>(simd, &values, to, at, streams),
+                    }
+                }
+            }
+        }
+        head.len() + n
     }
 
     /// Takes `n` elements of the run and gives the index of the first.

@@ -5,11 +5,13 @@ mod lines;
 mod logits;
 mod part;
 mod read;
+mod store;
 mod write;
 
 pub(super) use lines::LineWriter;
 pub use logits::LogitsMut;
 pub(super) use part::Part;
+pub(super) use store::{Store, ToBf16, ToF16, ToF32};
 
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
@@ -27,10 +29,11 @@ enum Pointer {
     Bf16(*mut bf16),
 }
 
-/// Logits of the types whose vectors are loaded without a call.
+/// Logits of a row.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     F32(*const f32),
+    F16(*const f16),
     Bf16(*const bf16),
 }
 

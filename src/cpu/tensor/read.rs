@@ -102,19 +102,14 @@ impl Part<'_> {
         }
     }
 
-    /// Whether there is a [`Source`], and a gradient to write without a call.
-    pub(in crate::cpu) fn has_source(&self) -> bool {
-        [Some(self.tensor.input), self.tensor.output].iter().flatten().all(|p| !matches!(p, Pointer::F16(_)))
-    }
-
     /// `n` neighbours in memory.
     #[inline(always)]
-    pub(in crate::cpu) fn source(&self, at: usize, n: usize) -> Option<Source> {
+    pub(in crate::cpu) fn source(&self, at: usize, n: usize) -> Source {
         assert!((at + n) as u64 <= self.layout().span());
         match self.tensor.input {
-            Pointer::F32(p) => Some(Source::F32(p.wrapping_add(at))),
-            Pointer::Bf16(p) => Some(Source::Bf16(p.wrapping_add(at))),
-            Pointer::F16(_) => None,
+            Pointer::F32(p) => Source::F32(p.wrapping_add(at)),
+            Pointer::F16(p) => Source::F16(p.wrapping_add(at)),
+            Pointer::Bf16(p) => Source::Bf16(p.wrapping_add(at)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::Pointer;
 use super::convert::bf16_from_f32;
 use super::lines::LineWriter;
 use super::part::{Part, for_samples};
-use crate::cpu::simd::{Block, MAX_BLOCK, Simd, block_len, store_block};
+use crate::cpu::simd::Simd;
 
 impl Part<'_> {
     /// Whether the gradient goes over the logits, and both are float32.
@@ -50,24 +50,22 @@ impl Part<'_> {
         self.write_elements(writer, first, values);
     }
 
-    /// As [`write`](Self::write), of the first `n` values of a block.
+    /// As [`write`](Self::write), of many values.
     #[inline(always)]
-    pub(in crate::cpu) fn write_block<S: Simd>(
+    pub(in crate::cpu) fn write_many<S: Simd>(
         &self,
         writer: &mut LineWriter<'_>,
         simd: S,
         first: usize,
-        block: &Block<S>,
-        n: usize,
+        values: &[f32],
     ) {
-        if n == block_len::<S>() && self.layout().is_contiguous() {
-            assert!(self.elements.start <= first && first + n <= self.elements.end);
-            self.start(writer, first, n);
-            return writer.push_block::<S>(simd, block);
+        if !self.layout().is_contiguous() {
+            return self.write(writer, first, values);
         }
-        let mut values = [0.0; MAX_BLOCK];
-        store_block::<S>(block, &mut values);
-        self.write(writer, first, &values[..n]);
+        assert!(self.elements.start <= first && first + values.len() <= self.elements.end);
+        self.start(writer, first, values.len());
+        let n = writer.push_blocks(simd, values);
+        writer.push(&values[n..]);
     }
 
     /// Writes the gradients of whole rows from `first` on, each row's classes next to one another.
@@ -84,6 +82,18 @@ impl Part<'_> {
                 self.write_strided(row, class, &[value]);
             }
         }
+    }
+
+    /// Starts the gradient of whole rows without gaps.
+    #[inline(always)]
+    pub(in crate::cpu) fn start_rows(&self, writer: &mut LineWriter<'_>, rows: Range<usize>) {
+        assert!(
+            self.layout().inner() == 1
+                && self.layout().is_contiguous()
+                && self.columns.len() == self.layout().classes() as usize
+        );
+        assert!(self.rows.start <= rows.start && rows.end <= self.rows.end);
+        self.start(writer, self.row_start(rows.start), rows.len() * self.columns.len());
     }
 
     #[inline(always)]

@@ -1,0 +1,116 @@
+//! How the logits of a block lie in its lanes.
+
+use crate::cpu::simd::half::load_f16;
+use crate::cpu::simd::{BLOCK, Block, Bytes, Simd, SimdBase, load_block, numbers, splat};
+
+/// Logits of a type that is loaded without a call.
+pub(super) trait Logits: Copy {
+    /// Bytes of a logit.
+    const BYTES: usize;
+    /// Whether of two neighbouring vectors one has the even logits and the other the odd ones.
+    const IS_PAIRED: bool;
+
+    /// The address of a logit.
+    fn address(self, at: usize) -> *const u8;
+
+    /// The block from logit `at` on.
+    ///
+    /// # Safety
+    /// It can be read.
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S>;
+
+    /// Of each lane, which logit of the block it has.
+    #[inline(always)]
+    fn numbers<S: Simd>(simd: S) -> [S::u32s; BLOCK] {
+        let mut numbers = numbers::<S>(simd);
+        if Self::IS_PAIRED {
+            for pair in numbers.as_chunks_mut::<2>().0 {
+                *pair = [pair[0].unzip_low(pair[1]), pair[0].unzip_high(pair[1])];
+            }
+        }
+        numbers
+    }
+
+    /// The values of a block in the order of its logits.
+    #[inline(always)]
+    fn in_order<S: Simd>(values: &Block<S>) -> Block<S> {
+        if !Self::IS_PAIRED {
+            return *values;
+        }
+        let mut ordered = *values;
+        for pair in ordered.as_chunks_mut::<2>().0 {
+            *pair = [pair[0].zip_low(pair[1]), pair[0].zip_high(pair[1])];
+        }
+        ordered
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct F32(pub(super) *const f32);
+
+impl Logits for F32 {
+    const BYTES: usize = 4;
+    const IS_PAIRED: bool = false;
+
+    #[inline(always)]
+    fn address(self, at: usize) -> *const u8 {
+        self.0.wrapping_add(at).cast()
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S> {
+        // SAFETY: the caller's promise.
+        load_block(simd, unsafe { std::slice::from_raw_parts(self.0.add(at), BLOCK * S::f32s::LEN) })
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct F16(pub(super) *const half::f16);
+
+impl Logits for F16 {
+    const BYTES: usize = 2;
+    const IS_PAIRED: bool = false;
+
+    #[inline(always)]
+    fn address(self, at: usize) -> *const u8 {
+        self.0.wrapping_add(at).cast()
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S> {
+        let mut block = [splat(simd, 0.0); BLOCK];
+        for (i, vector) in block.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *vector = unsafe { load_f16(simd, self.0.add(at + i * S::f32s::LEN)) };
+        }
+        block
+    }
+}
+
+/// A word has two logits, each the upper half of a float32: a shift and a mask take them apart where they are.
+#[derive(Clone, Copy)]
+pub(super) struct Bf16(pub(super) *const half::bf16);
+
+impl Logits for Bf16 {
+    const BYTES: usize = 2;
+    const IS_PAIRED: bool = true;
+
+    #[inline(always)]
+    fn address(self, at: usize) -> *const u8 {
+        self.0.wrapping_add(at).cast()
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S> {
+        let length = 2 * S::f32s::LEN;
+        let upper = S::u32s::splat(simd, 0xffff_0000);
+        let mut block = [splat(simd, 0.0); BLOCK];
+        for (i, pair) in block.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            // SAFETY: the caller's promise; a bfloat16 is 16 bits.
+            let halves = unsafe { std::slice::from_raw_parts(self.0.add(at + i * length).cast::<u16>(), length) };
+            let words = S::u16s::from_slice(simd, halves).bitcast::<S::u32s>();
+            *pair = [(words << 16).bitcast(), (words & upper).bitcast()];
+        }
+        block
+    }
+}

@@ -1,0 +1,138 @@
+//! The loop that moves memory: a row with no weights or the like is read, and the gradient of another written.
+//!
+//! It contains no call and little else than arithmetic, so that the statistics and the constants of the exponential stay in
+//! registers. What is not a whole block is done apart:
+//!
+//! ```text
+//! read     |  block 0  |  block 1  |  ...  |  block n - 1  | rest |
+//! written  | head |  block 0  |  block 1  |  ...  |  block n - 1  | tail |
+//! ```
+//!
+//! Written blocks begin with a cache line, so that stores can go past the caches; a head fills the line that the gradient begins
+//! in the middle of. The rest is read in a block that ends with the row, whose first logits are left out.
+
+mod read;
+mod written;
+
+pub(super) use read::glance;
+pub(super) use written::Old;
+
+use super::lanes::{Bf16, F16, F32, Logits};
+use super::partition::Partition;
+use crate::DType;
+use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::{Simd, block_len};
+use crate::cpu::tensor::{LineWriter, Source, Store, ToBf16, ToF16, ToF32};
+use read::Read;
+
+/// What is read and written.
+pub(super) struct Stretch<'s, 't> {
+    /// Logits of either row; at least a block.
+    pub(super) length: usize,
+    /// The logits of the row that is read, or would be.
+    pub(super) source: Source,
+    pub(super) reads: bool,
+    /// The logit that is left out, or [`NOWHERE`].
+    pub(super) hole: usize,
+    /// Where the read row's exponentials go, if they are kept. Of each block they are stored after the written row's are loaded,
+    /// and after the logits are: all three may be one place.
+    pub(super) kept: Option<*mut f32>,
+    pub(super) old: Option<(Old, &'s mut LineWriter<'t>)>,
+    /// For each block the factor of the written row; then the reference of the read row, if that is kept.
+    pub(super) levels: &'s mut [f32],
+}
+
+/// No logit of a row.
+pub(super) const NOWHERE: usize = usize::MAX;
+
+impl Stretch<'_, '_> {
+    /// Adds the read row to the statistics and writes the other.
+    ///
+    /// # Safety
+    /// `source` if it is read, `kept` and the exponentials are valid for the length, and nobody else accesses them.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd>(self, simd: S, exp: Exp<S>, partition: &mut Partition<S>) {
+        // Each is a function of its own: what is inlined into one function takes its stack all at once where nothing is optimised.
+        macro_rules! blocks {
+            ($logits:expr, $output:ty, $reads:literal, $writes:literal, $keeps:literal) => {
+                // SAFETY: the caller's promise.
+                unsafe { self.blocks::<S, _, $output, $reads, $writes, $keeps>(simd, exp, $logits, partition) }
+            };
+        }
+        let output = self.old.as_ref().map(|(_, writer)| writer.dtype());
+        // Which logits are not read does not matter, nor in which type they are not written.
+        match (self.source, self.reads, output, self.kept.is_some()) {
+            (_, false, None, _) => {}
+            (_, false, Some(DType::F32), _) => blocks!(F32(std::ptr::null()), ToF32, false, true, false),
+            (_, false, Some(DType::F16), _) => blocks!(F32(std::ptr::null()), ToF16, false, true, false),
+            (_, false, Some(DType::Bf16), _) => blocks!(F32(std::ptr::null()), ToBf16, false, true, false),
+            (Source::F32(x), true, None, false) => blocks!(F32(x), ToF32, true, false, false),
+            (Source::F32(x), true, None, true) => blocks!(F32(x), ToF32, true, false, true),
+            (Source::F32(x), true, Some(DType::F32), _) => blocks!(F32(x), ToF32, true, true, true),
+            (Source::F16(x), true, None, false) => blocks!(F16(x), ToF32, true, false, false),
+            (Source::F16(x), true, None, true) => blocks!(F16(x), ToF32, true, false, true),
+            (Source::F16(x), true, Some(DType::F16), _) => blocks!(F16(x), ToF16, true, true, true),
+            (Source::F16(x), true, Some(DType::F32), _) => blocks!(F16(x), ToF32, true, true, true),
+            (Source::Bf16(x), true, None, false) => blocks!(Bf16(x), ToF32, true, false, false),
+            (Source::Bf16(x), true, None, true) => blocks!(Bf16(x), ToF32, true, false, true),
+            (Source::Bf16(x), true, Some(DType::Bf16), _) => blocks!(Bf16(x), ToBf16, true, true, true),
+            (Source::Bf16(x), true, Some(DType::F32), _) => blocks!(Bf16(x), ToF32, true, true, true),
+            _ => unreachable!("a gradient is of the logits' type or float32"),
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    #[inline(always)]
+    unsafe fn blocks<S: Simd, X: Logits, O: Store, const READS: bool, const WRITES: bool, const KEEPS: bool>(
+        self,
+        simd: S,
+        exp: Exp<S>,
+        x: X,
+        partition: &mut Partition<S>,
+    ) {
+        let Self { length, hole, kept, mut old, levels, .. } = self;
+        let (block, whole) = (block_len::<S>(), length / block_len::<S>());
+        assert!(whole > 0 && (levels.len() >= length.div_ceil(block) || !(WRITES || KEEPS)));
+        let read = Read { x, hole, kept: kept.unwrap_or(std::ptr::dangling_mut()) };
+        let head = old.as_ref().filter(|_| WRITES).map_or(0, |(_, writer)| writer.to_line());
+        let n = if WRITES { (length - head) / block } else { whole };
+        // SAFETY: the caller's promise; blocks before `n` are whole ones of both rows, the elements of the run have a place each.
+        unsafe {
+            let mut to = None;
+            if let Some((old, writer)) = &mut old {
+                old.write_some::<S>(simd, levels, 0, 0..head, writer);
+                to = Some((*old, writer.take_lines(n * block)));
+            }
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    // Copies, which no store can change.
+                    let (mut statistics, exp, read, to) = (*partition, exp, read, to);
+                    for b in 0..n {
+                        if let Some((old, to)) = to.filter(|_| WRITES) {
+                            old.write::<S, O>(simd, levels, b, head, to);
+                        }
+                        if READS {
+                            read.block::<S, KEEPS>(simd, exp, levels, b, &mut statistics);
+                        }
+                    }
+                    *partition = statistics;
+                },
+            );
+            if let Some((old, writer)) = &mut old {
+                let tail = length - (head + n * block);
+                old.write_some::<S>(simd, levels, length - block, block - tail..block, writer);
+            }
+            if READS {
+                for first in (n..whole).map(|b| b * block) {
+                    read.some::<S, KEEPS>(simd, exp, levels, first, 0, partition);
+                }
+                let rest = length - whole * block;
+                if rest > 0 {
+                    read.some::<S, KEEPS>(simd, exp, levels, length - block, block - rest, partition);
+                }
+            }
+        }
+    }
+}

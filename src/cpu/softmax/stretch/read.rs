@@ -1,0 +1,138 @@
+//! Reading: logits into the statistics, and their exponentials to where they are kept.
+
+use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::memory::{AHEAD, LINE, prefetch, store_block_at};
+use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
+use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
+use crate::cpu::softmax::partition::{Partition, largest};
+use crate::cpu::tensor::Source;
+
+/// Blocks whose maximum is the first reference: where rows are short, renewing it would cost more than they do.
+const GLANCE: usize = 16;
+
+/// The row that is read.
+#[derive(Clone, Copy)]
+pub(super) struct Read<X> {
+    pub(super) x: X,
+    /// The logit that is left out, or [`NOWHERE`](super::NOWHERE).
+    pub(super) hole: usize,
+    /// Where exponentials go.
+    pub(super) kept: *mut f32,
+}
+
+impl<X: Logits> Read<X> {
+    /// Adds block `b` to the statistics.
+    ///
+    /// # Safety
+    /// As [`Stretch::run`](super::Stretch::run); there are levels for all blocks.
+    #[inline(always)]
+    pub(super) unsafe fn block<S: Simd, const KEEPS: bool>(
+        self,
+        simd: S,
+        exp: Exp<S>,
+        levels: &mut [f32],
+        b: usize,
+        statistics: &mut Partition<S>,
+    ) {
+        let length = block_len::<S>();
+        let first = b * length;
+        // SAFETY: the caller's promise.
+        let mut values = unsafe { self.logits::<S>(simd, first) };
+        for i in (0..length).step_by(LINE / X::BYTES) {
+            prefetch(self.x.address(first + i).wrapping_add(AHEAD));
+        }
+        statistics.add(simd, exp, &mut values);
+        if KEEPS {
+            // SAFETY: the caller's promise.
+            unsafe {
+                store_block_at::<S>(&X::in_order::<S>(&values), self.kept.add(first));
+                *levels.get_unchecked_mut(b) = statistics.reference;
+            }
+        }
+    }
+
+    /// As [`block`](Self::block), of a block's length from logit `first` on, without the first few.
+    ///
+    /// # Safety
+    /// As [`Stretch::run`](super::Stretch::run).
+    pub(super) unsafe fn some<S: Simd, const KEEPS: bool>(
+        self,
+        simd: S,
+        exp: Exp<S>,
+        levels: &mut [f32],
+        first: usize,
+        skipped: usize,
+        statistics: &mut Partition<S>,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let length = block_len::<S>();
+                // SAFETY: the caller's promise.
+                let logits = unsafe { self.logits::<S>(simd, first) };
+                let mut values = from::<S>(simd, &logits, &X::numbers::<S>(simd), skipped, f32::NEG_INFINITY);
+                for i in (skipped..length).step_by(LINE / X::BYTES) {
+                    prefetch(self.x.address(first + i).wrapping_add(AHEAD));
+                }
+                statistics.add(simd, exp, &mut values);
+                if KEEPS {
+                    let mut all = [0.0; MAX_BLOCK];
+                    store_block::<S>(&X::in_order::<S>(&values), &mut all);
+                    let n = length - skipped;
+                    // SAFETY: the caller's promise.
+                    let kept = unsafe { std::slice::from_raw_parts_mut(self.kept.add(first + skipped), n) };
+                    kept.copy_from_slice(&all[skipped..length]);
+                    levels[(first + skipped) / length] = statistics.reference;
+                }
+            },
+        );
+    }
+
+    /// A block's length of logits from `first` on, -inf in place of the hole.
+    ///
+    /// # Safety
+    /// They can be read.
+    #[inline(always)]
+    unsafe fn logits<S: Simd>(self, simd: S, first: usize) -> Block<S> {
+        // SAFETY: the caller's promise.
+        let logits = unsafe { self.x.load(simd, first) };
+        if (first..first + block_len::<S>()).contains(&self.hole) {
+            replaced::<S>(simd, &logits, &X::numbers::<S>(simd), self.hole - first, f32::NEG_INFINITY)
+        } else {
+            logits
+        }
+    }
+}
+
+/// The first reference of a stretch: the largest logit of its first few whole blocks, or the lowest number.
+///
+/// # Safety
+/// `source` is valid for `blocks` blocks.
+pub(in crate::cpu::softmax) unsafe fn glance<S: Simd>(simd: S, source: Source, blocks: usize, hole: usize) -> f32 {
+    let (blocks, kept) = (blocks.min(GLANCE), std::ptr::dangling_mut());
+    // SAFETY: the caller's promise.
+    simd.vectorize(
+        #[inline(always)]
+        || unsafe {
+            match source {
+                Source::F32(x) => Read { x: F32(x), hole, kept }.highest::<S>(simd, blocks),
+                Source::F16(x) => Read { x: F16(x), hole, kept }.highest::<S>(simd, blocks),
+                Source::Bf16(x) => Read { x: Bf16(x), hole, kept }.highest::<S>(simd, blocks),
+            }
+        },
+    )
+}
+
+impl<X: Logits> Read<X> {
+    /// # Safety
+    /// As [`glance`].
+    #[inline(always)]
+    unsafe fn highest<S: Simd>(self, simd: S, blocks: usize) -> f32 {
+        let mut highest = splat(simd, f32::MIN);
+        for b in 0..blocks {
+            // SAFETY: the caller's promise.
+            highest = highest.max(largest::<S>(&unsafe { self.logits::<S>(simd, b * block_len::<S>()) }));
+        }
+        highest.reduce_max()
+    }
+}
