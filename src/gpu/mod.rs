@@ -26,6 +26,7 @@ mod slot;
 mod staging;
 mod stream;
 mod switch;
+mod team;
 mod tensors;
 mod tuning;
 mod vector;
