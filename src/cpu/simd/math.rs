@@ -45,25 +45,25 @@ impl<S: Simd> Exp<S> {
     #[inline(always)]
     pub(in crate::cpu) fn of(self, d: S::f32s) -> S::f32s {
         let mut d = [d];
-        self.together::<1, false>(&mut d);
+        self.together::<1, false>(&mut d, |_| {});
         d[0]
     }
 
     /// A block, several vectors at once: each is a chain of dependent operations, and a processor looks no farther than some
     /// hundred of them for others to run beside it. Measured with AVX-512: a fifth faster than one after the other.
     #[inline(always)]
-    pub(in crate::cpu) fn of_block(self, d: &mut Block<S>) {
-        self.together::<BLOCK, false>(d);
+    pub(in crate::cpu) fn of_block(self, d: &mut Block<S>, between: impl FnMut(usize)) {
+        self.together::<BLOCK, false>(d, between);
     }
 
     /// As [`of_block`](Self::of_block), each within 1 ULP for every `d`.
     #[inline(always)]
     pub(in crate::cpu) fn precise_block(self, d: &mut Block<S>) {
-        self.together::<BLOCK, true>(d);
+        self.together::<BLOCK, true>(d, |_| {});
     }
 
     #[inline(always)]
-    fn together<const N: usize, const PRECISE: bool>(self, d: &mut [S::f32s; N]) {
+    fn together<const N: usize, const PRECISE: bool>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
         let Self { simd, k, k_low, lowest } = self;
         let round = splat(simd, ROUND);
         let (mut biased, mut p) = ([round; N], [splat(simd, EXP2[0]); N]);
@@ -75,7 +75,8 @@ impl<S: Simd> Exp<S> {
             let r = d.mul_sub(k, *biased - round);
             *d = if PRECISE { d.mul_add(k_low, r) } else { r };
         }
-        for c in &EXP2[1..] {
+        for (i, c) in EXP2[1..].iter().enumerate() {
+            between(i);
             for (p, r) in p.iter_mut().zip(&*d) {
                 *p = p.mul_add(*r, splat(simd, *c));
             }

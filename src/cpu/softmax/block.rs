@@ -73,7 +73,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let hole = new.target.and_then(|t| within(t, block.clone()));
         if !EXTRA {
             let mut e = patched(simd, x, hole, f32::NEG_INFINITY);
-            partition.add(simd, exp, &mut e);
+            partition.add(simd, exp, &mut e, |_| {});
             return e;
         }
         let (x, low) = match self.rows.options.softcap {

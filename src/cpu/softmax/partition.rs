@@ -79,12 +79,12 @@ impl<S: Simd> Partition<S> {
 
     /// Adds a block of logits, and turns them into their exponentials relative to the reference.
     #[inline(always)]
-    pub(in crate::cpu) fn add(&mut self, simd: S, exp: Exp<S>, x: &mut Block<S>) {
+    pub(in crate::cpu) fn add(&mut self, simd: S, exp: Exp<S>, x: &mut Block<S>, between: impl FnMut(usize)) {
         self.raise(simd, exp, x, false);
         for x in &mut *x {
             *x -= self.references;
         }
-        exp.of_block(x);
+        exp.of_block(x, between);
         self.sum.add_positive(total::<S>(x));
     }
 

@@ -38,10 +38,17 @@ impl<X: Logits> Read<X> {
         let first = b * length;
         // SAFETY: the caller's promise.
         let mut values = unsafe { self.logits::<S>(simd, first) };
-        for i in (0..length).step_by(LINE / X::BYTES) {
-            prefetch(self.x.address(first + i).wrapping_add(AHEAD));
-        }
-        statistics.add(simd, exp, &mut values);
+        statistics.add(
+            simd,
+            exp,
+            &mut values,
+            #[inline(always)]
+            |i| {
+                if i * LINE < length * X::BYTES {
+                    prefetch(self.x.address(first).wrapping_add(AHEAD + i * LINE));
+                }
+            },
+        );
         if KEEPS {
             // SAFETY: the caller's promise.
             unsafe {
@@ -74,7 +81,7 @@ impl<X: Logits> Read<X> {
                 for i in (skipped..length).step_by(LINE / X::BYTES) {
                     prefetch(self.x.address(first + i).wrapping_add(AHEAD));
                 }
-                statistics.add(simd, exp, &mut values);
+                statistics.add(simd, exp, &mut values, |_| {});
                 if KEEPS {
                     let mut all = [0.0; MAX_BLOCK];
                     store_block::<S>(&X::in_order::<S>(&values), &mut all);
