@@ -1,6 +1,6 @@
 //! Memory: fetching ahead, and storing past the caches.
 
-use super::{Block, Simd, SimdBase};
+use super::{Simd, SimdBase};
 
 /// Bytes of a cache line.
 pub(in crate::cpu) const LINE: usize = 64;
@@ -55,28 +55,14 @@ pub(in crate::cpu) unsafe fn stream_line(line: &[u8; LINE], to: *mut u8) {
     }
 }
 
-/// Stores a block, where a slice would be asked whether it is null or of another length.
+/// Stores a vector, where a slice would be asked whether it is null or of another length.
 ///
 /// # Safety
-/// A block can be written there.
+/// As many float32 as there are lanes can be written there.
 #[inline(always)]
-pub(in crate::cpu) unsafe fn store_block_at<S: Simd>(values: &Block<S>, to: *mut f32) {
-    for (i, vector) in values.iter().enumerate() {
-        // SAFETY: the caller's promise; an array of float32 is as long as its vector and as aligned as its elements.
-        unsafe { vector.store_array(&mut *to.add(i * S::f32s::LEN).cast()) };
-    }
-}
-
-/// As [`stream_line`], of a block.
-///
-/// # Safety
-/// `to` is the start of a cache line, and a block can be written there.
-#[inline(always)]
-pub(in crate::cpu) unsafe fn stream_block<S: Simd>(values: &Block<S>, to: *mut f32) {
-    for (i, vector) in values.iter().enumerate() {
-        // SAFETY: the caller's promise; a vector's size divides that of a line.
-        unsafe { stream_vector::<S>(*vector, to.add(i * S::f32s::LEN)) };
-    }
+pub(in crate::cpu) unsafe fn store_vector<S: Simd>(vector: S::f32s, to: *mut f32) {
+    // SAFETY: the caller's promise; an array of float32 is as long as its vector.
+    unsafe { to.cast::<<S::f32s as SimdBase<S>>::Array>().write_unaligned(vector.into()) };
 }
 
 /// As [`stream_line`], of a vector.

@@ -3,8 +3,8 @@
 use half::{bf16, f16};
 
 use crate::cpu::simd::half::store_f16;
-use crate::cpu::simd::memory::{store_block_at, stream_block, stream_vector};
-use crate::cpu::simd::{Block, Bytes, Select, Simd, SimdBase};
+use crate::cpu::simd::memory::{store_vector, stream_vector};
+use crate::cpu::simd::{BLOCK, Block, Bytes, Select, Simd, SimdBase};
 
 /// An element type that blocks are stored in without a call.
 pub(in crate::cpu) trait Store {
@@ -12,21 +12,33 @@ pub(in crate::cpu) trait Store {
     ///
     /// # Safety
     /// It can be written, and is aligned to the size of a vector if it is streamed.
-    unsafe fn store<S: Simd>(simd: S, values: &Block<S>, to: *mut u8, at: usize, streams: bool);
+    #[inline(always)]
+    unsafe fn store<S: Simd>(simd: S, values: &Block<S>, to: *mut u8, at: usize, streams: bool) {
+        for i in 0..BLOCK {
+            // SAFETY: the caller's promise.
+            unsafe { Self::store_some::<S>(simd, values, i, to, at, streams) };
+        }
+    }
+
+    /// Step `i` of [`store`](Self::store), one of as many as there are vectors: vector `i`, or at every second step two of them.
+    ///
+    /// # Safety
+    /// As [`store`](Self::store).
+    unsafe fn store_some<S: Simd>(simd: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool);
 }
 
 pub(in crate::cpu) struct ToF32;
 
 impl Store for ToF32 {
     #[inline(always)]
-    unsafe fn store<S: Simd>(_: S, values: &Block<S>, to: *mut u8, at: usize, streams: bool) {
+    unsafe fn store_some<S: Simd>(_: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            let to = to.cast::<f32>().add(at);
+            let to = to.cast::<f32>().add(at + i * S::f32s::LEN);
             if streams {
-                stream_block::<S>(values, to);
+                stream_vector::<S>(values[i], to);
             } else {
-                store_block_at::<S>(values, to);
+                store_vector::<S>(values[i], to);
             }
         }
     }
@@ -36,11 +48,9 @@ pub(in crate::cpu) struct ToF16;
 
 impl Store for ToF16 {
     #[inline(always)]
-    unsafe fn store<S: Simd>(_: S, values: &Block<S>, to: *mut u8, at: usize, streams: bool) {
-        for (i, vector) in values.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { store_f16::<S>(*vector, to.cast::<f16>().add(at + i * S::f32s::LEN), streams) };
-        }
+    unsafe fn store_some<S: Simd>(_: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool) {
+        // SAFETY: the caller's promise.
+        unsafe { store_f16::<S>(values[i], to.cast::<f16>().add(at + i * S::f32s::LEN), streams) };
     }
 }
 
@@ -48,19 +58,20 @@ pub(in crate::cpu) struct ToBf16;
 
 impl Store for ToBf16 {
     #[inline(always)]
-    unsafe fn store<S: Simd>(simd: S, values: &Block<S>, to: *mut u8, at: usize, streams: bool) {
-        let (lanes, upper) = (S::f32s::LEN, S::u32s::splat(simd, 0xffff_0000));
-        for (i, pair) in values.as_chunks::<2>().0.iter().enumerate() {
-            let [even, odd] = [pair[0].unzip_low(pair[1]), pair[0].unzip_high(pair[1])];
-            let words = (rounded_to_bf16::<S>(simd, even) >> 16) | (rounded_to_bf16::<S>(simd, odd) & upper);
-            // SAFETY: the caller's promise; a bfloat16 is 16 bits.
-            unsafe {
-                let to = to.cast::<bf16>().add(at + 2 * lanes * i);
-                if streams {
-                    stream_vector::<S>(words.bitcast(), to.cast());
-                } else {
-                    words.bitcast::<S::u16s>().store_slice(std::slice::from_raw_parts_mut(to.cast(), 2 * lanes));
-                }
+    unsafe fn store_some<S: Simd>(simd: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool) {
+        if i.is_multiple_of(2) {
+            return;
+        }
+        let upper = S::u32s::splat(simd, 0xffff_0000);
+        let [even, odd] = [values[i - 1].unzip_low(values[i]), values[i - 1].unzip_high(values[i])];
+        let words = (rounded_to_bf16::<S>(simd, even) >> 16) | (rounded_to_bf16::<S>(simd, odd) & upper);
+        // SAFETY: the caller's promise; a bfloat16 is 16 bits.
+        unsafe {
+            let to = to.cast::<bf16>().add(at + (i - 1) * S::f32s::LEN).cast();
+            if streams {
+                stream_vector::<S>(words.bitcast(), to);
+            } else {
+                store_vector::<S>(words.bitcast(), to);
             }
         }
     }

@@ -21,7 +21,7 @@ use super::lanes::{Bf16, F16, F32, Logits};
 use super::partition::Partition;
 use crate::DType;
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::{Simd, block_len};
+use crate::cpu::simd::{BLOCK, Block, Simd, block_len};
 use crate::cpu::tensor::{LineWriter, Source, Store, ToBf16, ToF16, ToF32};
 use read::Read;
 
@@ -110,11 +110,25 @@ impl Stretch<'_, '_> {
                     // Copies, which no store can change.
                     let (mut statistics, exp, read, to) = (*partition, exp, read, to);
                     for b in 0..n {
+                        let mut gradient = None;
                         if let Some((old, to)) = to.filter(|_| WRITES) {
-                            old.write::<S, O>(simd, levels, b, head, to);
+                            gradient = Some((old.gradient::<S>(simd, levels, head + b * block), to));
                         }
+                        // Vector by vector, between the steps of the exponentials.
                         if READS {
-                            read.block::<S, KEEPS>(simd, exp, levels, b, &mut statistics);
+                            read.block::<S, KEEPS>(
+                                simd,
+                                exp,
+                                levels,
+                                b,
+                                &mut statistics,
+                                #[inline(always)]
+                                |i| store_some::<S, O>(simd, &gradient, i, b * block),
+                            );
+                        } else {
+                            for i in 0..BLOCK {
+                                store_some::<S, O>(simd, &gradient, i, b * block);
+                            }
                         }
                     }
                     *partition = statistics;
@@ -134,5 +148,17 @@ impl Stretch<'_, '_> {
                 }
             }
         }
+    }
+}
+
+/// A step of [`Store::store`] of a gradient, if there is one.
+///
+/// # Safety
+/// As [`Store::store`].
+#[inline(always)]
+unsafe fn store_some<S: Simd, O: Store>(simd: S, gradient: &Option<(Block<S>, (*mut u8, bool))>, i: usize, at: usize) {
+    if let Some((gradient, (to, streams))) = gradient {
+        // SAFETY: the caller's promise.
+        unsafe { O::store_some::<S>(simd, gradient, i, *to, at, *streams) };
     }
 }

@@ -1,7 +1,7 @@
 //! Reading: logits into the statistics, and their exponentials to where they are kept.
 
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::memory::{AHEAD, LINE, prefetch, store_block_at};
+use crate::cpu::simd::memory::{AHEAD, LINE, prefetch, store_vector};
 use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
 use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
 use crate::cpu::softmax::partition::{Partition, largest};
@@ -21,7 +21,7 @@ pub(super) struct Read<X> {
 }
 
 impl<X: Logits> Read<X> {
-    /// Adds block `b` to the statistics.
+    /// Adds block `b` to the statistics, and does step by step whatever goes on between, one step a vector.
     ///
     /// # Safety
     /// As [`Stretch::run`](super::Stretch::run); there are levels for all blocks.
@@ -33,6 +33,7 @@ impl<X: Logits> Read<X> {
         levels: &mut [f32],
         b: usize,
         statistics: &mut Partition<S>,
+        mut between: impl FnMut(usize),
     ) {
         let length = block_len::<S>();
         let first = b * length;
@@ -47,12 +48,15 @@ impl<X: Logits> Read<X> {
                 if i * LINE < length * X::BYTES {
                     prefetch(self.x.address(first).wrapping_add(AHEAD + i * LINE));
                 }
+                between(i);
             },
         );
         if KEEPS {
             // SAFETY: the caller's promise.
             unsafe {
-                store_block_at::<S>(&X::in_order::<S>(&values), self.kept.add(first));
+                for (i, vector) in X::in_order::<S>(&values).iter().enumerate() {
+                    store_vector::<S>(*vector, self.kept.add(first + i * S::f32s::LEN));
+                }
                 *levels.get_unchecked_mut(b) = statistics.reference;
             }
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cpu::simd::{Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, numbers, replaced, splat, store_block};
 use crate::cpu::softmax::lanes::{F32, Logits};
-use crate::cpu::tensor::{LineWriter, Store};
+use crate::cpu::tensor::LineWriter;
 
 /// The row that is written.
 #[derive(Clone, Copy)]
@@ -16,27 +16,6 @@ pub(in crate::cpu::softmax) struct Old {
 }
 
 impl Old {
-    /// Writes block `b`, counted from the first line on.
-    ///
-    /// # Safety
-    /// As [`Stretch::run`](super::Stretch::run); a block can be written there, and a line begins there if it is streamed.
-    #[inline(always)]
-    pub(super) unsafe fn write<S: Simd, O: Store>(
-        self,
-        simd: S,
-        levels: &[f32],
-        b: usize,
-        head: usize,
-        (to, streams): (*mut u8, bool),
-    ) {
-        let first = b * block_len::<S>();
-        // SAFETY: the caller's promise.
-        unsafe {
-            let gradient = self.gradient::<S>(simd, levels, head + first);
-            O::store::<S>(simd, &gradient, to, first, streams);
-        }
-    }
-
     /// Writes the next logits, those of `range` counted from `first` on.
     ///
     /// # Safety
@@ -68,7 +47,7 @@ impl Old {
     /// # Safety
     /// As [`Stretch::run`](super::Stretch::run); there are levels for all blocks.
     #[inline(always)]
-    unsafe fn gradient<S: Simd>(self, simd: S, levels: &[f32], first: usize) -> Block<S> {
+    pub(super) unsafe fn gradient<S: Simd>(self, simd: S, levels: &[f32], first: usize) -> Block<S> {
         let length = block_len::<S>();
         // SAFETY: the caller's promise.
         let (mut gradient, factor, next) = unsafe {
