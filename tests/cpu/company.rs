@@ -3,11 +3,11 @@
 use crate::common::random::Random;
 use crate::{instructions, random};
 use half::{bf16, f16};
-use logloss::cpu::{self, LogitsMut, Outputs};
+use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
 use logloss::{Batch, CrossEntropy, Logits, Reduction, Shape};
 
 /// Losses and gradient of a batch whose gradient starts `offset` elements behind a cache line.
-fn evaluate<T: Copy>(batch: &Batch<'_>, zero: T, offset: usize) -> (Vec<u32>, Vec<T>)
+fn evaluate<T: Copy>(set: Instructions, batch: &Batch<'_>, zero: T, offset: usize) -> (Vec<u32>, Vec<T>)
 where
     for<'a> LogitsMut<'a>: From<&'a mut [T]>,
 {
@@ -17,31 +17,36 @@ where
     let gradient = &mut memory[start..start + batch.logits.len()];
     let mut losses = vec![0.0; batch.layout.rows() as usize];
     let outputs = Outputs { losses: Some(&mut losses), gradient: Some((&mut *gradient).into()), ..Outputs::default() };
-    cpu::evaluate_into(&loss, batch, outputs).expect("a valid batch");
+    cpu::evaluate_into_with(set, &loss, batch, outputs).expect("a valid batch");
     (losses.iter().map(|loss| loss.to_bits()).collect(), gradient.to_vec())
 }
 
-/// Classes of a tile, of less than a block, of blocks with and without a rest, and of segments.
-const CLASSES: [usize; 6] = [10, 100, 512, 700, 1003, 33_000];
+/// Classes of a tile, of less than a block, of blocks with and without a rest, of segments, the last one shorter than a line too.
+const CLASSES: [usize; 7] = [10, 100, 512, 700, 1003, 16_404, 33_000];
+
+/// With every instruction set.
+fn cases() -> impl Iterator<Item = (Instructions, usize)> {
+    instructions().flat_map(|set| CLASSES.map(|classes| (set, classes)))
+}
 
 #[test]
 fn neighbours_and_places_change_no_bit() {
     let mut random = Random(31);
-    for classes in CLASSES {
+    for (set, classes) in cases() {
         let n = 37;
         let rows = random::rows(&mut random, n, classes, 0);
         let plain = |from: usize, to: usize| Batch { class_weights: None, row_weights: None, ..rows.chunk(from..to) };
-        let (losses, gradient) = evaluate(&plain(0, n), 0.0_f32, 0);
+        let (losses, gradient) = evaluate(set, &plain(0, n), 0.0_f32, 0);
         assert!(rows.targets.contains(&-100), "some rows are ignored");
         for offset in [1, 5, 15] {
-            let (of, g) = evaluate(&plain(0, n), 0.0_f32, offset);
+            let (of, g) = evaluate(set, &plain(0, n), 0.0_f32, offset);
             assert!(
                 of == losses && g.iter().map(|g| g.to_bits()).eq(gradient.iter().map(|g| g.to_bits())),
                 "{classes}"
             );
         }
         for (from, to) in [(0, 1), (1, 2), (3, 20), (19, 37), (36, 37)] {
-            let (of, g) = evaluate(&plain(from, to), 0.0_f32, from % 16);
+            let (of, g) = evaluate(set, &plain(from, to), 0.0_f32, from % 16);
             assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}");
             let want = &gradient[from * classes..to * classes];
             assert!(g.iter().map(|g| g.to_bits()).eq(want.iter().map(|g| g.to_bits())), "{classes}, {from}..{to}");
@@ -60,7 +65,7 @@ where
     for<'a> LogitsMut<'a>: From<&'a mut [T]>,
 {
     let mut random = Random(32);
-    for classes in CLASSES {
+    for (set, classes) in cases() {
         let n = 21;
         let rows = random::rows(&mut random, n, classes, 0);
         let values: Vec<T> = rows.logits.iter().map(|&x| from_f32(x)).collect();
@@ -68,9 +73,9 @@ where
             let shape = Shape::new((to - from) as u32, classes as u32);
             Batch::new(shape, logits(&values[from * classes..to * classes]), &rows.targets[from..to])
         };
-        let (losses, gradient) = evaluate(&plain(0, n), zero, 0);
+        let (losses, gradient) = evaluate(set, &plain(0, n), zero, 0);
         for (from, to, offset) in [(0, n, 1), (0, n, 31), (2, 3, 0), (5, 20, 7)] {
-            let (of, g) = evaluate(&plain(from, to), zero, offset);
+            let (of, g) = evaluate(set, &plain(from, to), zero, offset);
             assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}");
             assert!(g == gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}");
         }

@@ -279,7 +279,7 @@ fn every_float16_is_read_and_written() {
     let stored: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|x| x.is_finite()).collect();
     let targets = vec![0.0; stored.len()];
     let batch = Batch::new(Shape::new(1, stored.len() as u32), Logits::F16(&stored), Targets::Dense(&targets));
-    let loss = Mse { reduction: Reduction::Sum, ..Mse::default() };
+    let loss = Mse { reduction: Reduction::Sum };
     let has_f16 = crate::gpu().device.features().contains(wgpu::Features::SHADER_F16);
     for native in [false, true].into_iter().take(if has_f16 { 2 } else { 1 }) {
         for gradient in [Gradient::Separate, Gradient::Widened] {

@@ -95,13 +95,13 @@ impl Stretch<'_, '_> {
         let (block, whole) = (block_len::<S>(), length / block_len::<S>());
         assert!(whole > 0 && (levels.len() >= length.div_ceil(block) || !(WRITES || KEEPS)));
         let read = Read { x, hole, kept: kept.unwrap_or(std::ptr::dangling_mut()) };
-        let head = old.as_ref().filter(|_| WRITES).map_or(0, |(_, writer)| writer.to_line());
+        let head = old.as_ref().filter(|_| WRITES).map_or(0, |(_, writer)| writer.to_line().min(length));
         let n = if WRITES { (length - head) / block } else { whole };
         // SAFETY: the caller's promise; blocks before `n` are whole ones of both rows, the elements of the run have a place each.
         unsafe {
             let mut to = None;
             if let Some((old, writer)) = &mut old {
-                old.write_some::<S>(simd, levels, 0, 0..head, writer);
+                old.write_some::<S>(simd, levels, length, 0..head, writer);
                 to = Some((*old, writer.take_lines(n * block)));
             }
             simd.vectorize(
@@ -135,8 +135,7 @@ impl Stretch<'_, '_> {
                 },
             );
             if let Some((old, writer)) = &mut old {
-                let tail = length - (head + n * block);
-                old.write_some::<S>(simd, levels, length - block, block - tail..block, writer);
+                old.write_some::<S>(simd, levels, length, head + n * block..length, writer);
             }
             if READS {
                 for first in (n..whole).map(|b| b * block) {

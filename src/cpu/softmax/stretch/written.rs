@@ -16,7 +16,7 @@ pub(in crate::cpu::softmax) struct Old {
 }
 
 impl Old {
-    /// Writes the next logits, those of `range` counted from `first` on.
+    /// Writes the next logits of `length`, those of `range`, in windows of a block's length.
     ///
     /// # Safety
     /// As [`Stretch::run`](super::Stretch::run).
@@ -24,22 +24,23 @@ impl Old {
         self,
         simd: S,
         levels: &[f32],
-        first: usize,
+        length: usize,
         range: Range<usize>,
         writer: &mut LineWriter<'_>,
     ) {
-        if range.is_empty() {
-            return;
+        let block = block_len::<S>();
+        for at in range.clone().step_by(block) {
+            let first = at.min(length - block);
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    let mut values = [0.0; MAX_BLOCK];
+                    // SAFETY: the caller's promise.
+                    store_block::<S>(&unsafe { self.gradient::<S>(simd, levels, first) }, &mut values);
+                    writer.push(&values[at - first..block.min(range.end - first)]);
+                },
+            );
         }
-        simd.vectorize(
-            #[inline(always)]
-            || {
-                let mut values = [0.0; MAX_BLOCK];
-                // SAFETY: the caller's promise.
-                store_block::<S>(&unsafe { self.gradient::<S>(simd, levels, first) }, &mut values);
-                writer.push(&values[range]);
-            },
-        );
     }
 
     /// The gradient of a block's length from logit `first` on.
