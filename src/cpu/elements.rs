@@ -132,20 +132,22 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     q = load_up_to(simd, &pos_weights[at.clone()], 0.0);
                 }
                 let mut odds = [one; BLOCK];
-                for (i, odds) in odds.iter_mut().enumerate() {
-                    let at = i * S::f32s::LEN;
-                    fetch_vector::<S>(x[at..].as_ptr());
-                    if L::ODDS {
-                        *odds = -load(simd, x, at).abs();
-                    }
-                }
+                // What comes later is asked for between the steps of the exponentials.
+                let fetch = |i: usize| {
+                    fetch_vector::<S>(x[i * S::f32s::LEN..].as_ptr());
+                    fetch_vector::<S>(t[i * S::f32s::LEN..].as_ptr());
+                };
                 if L::ODDS {
-                    exp.precise_block(&mut odds);
+                    for (i, odds) in odds.iter_mut().enumerate() {
+                        *odds = -load(simd, x, i * S::f32s::LEN).abs();
+                    }
+                    exp.precise_block(&mut odds, fetch);
+                } else {
+                    (0..BLOCK).for_each(fetch);
                 }
                 let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
                 for i in 0..BLOCK {
                     let at = i * S::f32s::LEN;
-                    fetch_vector::<S>(t[at..].as_ptr());
                     let element = Element { x: load(simd, x, at), t: load(simd, t, at), q: q[i], odds: odds[i] };
                     let (of_element, derivative) = loss.element(simd, exp, element);
                     l[i] = of_element;

@@ -60,8 +60,8 @@ impl<S: Simd> Exp<S> {
 
     /// As [`of_block`](Self::of_block), each within 1 ULP for every `d`.
     #[inline(always)]
-    pub(in crate::cpu) fn precise_block(self, d: &mut Block<S>) {
-        self.together::<BLOCK, true>(d, |_| {});
+    pub(in crate::cpu) fn precise_block(self, d: &mut Block<S>, between: impl FnMut(usize)) {
+        self.together::<BLOCK, true>(d, between);
     }
 
     #[inline(always)]
