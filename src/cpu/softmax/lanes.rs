@@ -5,13 +5,20 @@ use crate::cpu::simd::{BLOCK, Block, Bytes, Simd, SimdBase, load_block, numbers,
 
 /// Logits of a type that is loaded without a call.
 pub(super) trait Logits: Copy {
+    type Element;
     /// Bytes of a logit.
-    const BYTES: usize;
+    const BYTES: usize = size_of::<Self::Element>();
     /// Whether of two neighbouring vectors one has the even logits and the other the odd ones.
-    const IS_PAIRED: bool;
+    const IS_PAIRED: bool = false;
+
+    /// The first logit.
+    fn pointer(self) -> *const Self::Element;
 
     /// The address of a logit.
-    fn address(self, at: usize) -> *const u8;
+    #[inline(always)]
+    fn address(self, at: usize) -> *const u8 {
+        self.pointer().wrapping_add(at).cast()
+    }
 
     /// The block from logit `at` on.
     ///
@@ -49,12 +56,11 @@ pub(super) trait Logits: Copy {
 pub(super) struct F32(pub(super) *const f32);
 
 impl Logits for F32 {
-    const BYTES: usize = 4;
-    const IS_PAIRED: bool = false;
+    type Element = f32;
 
     #[inline(always)]
-    fn address(self, at: usize) -> *const u8 {
-        self.0.wrapping_add(at).cast()
+    fn pointer(self) -> *const Self::Element {
+        self.0
     }
 
     #[inline(always)]
@@ -68,12 +74,11 @@ impl Logits for F32 {
 pub(super) struct F16(pub(super) *const half::f16);
 
 impl Logits for F16 {
-    const BYTES: usize = 2;
-    const IS_PAIRED: bool = false;
+    type Element = half::f16;
 
     #[inline(always)]
-    fn address(self, at: usize) -> *const u8 {
-        self.0.wrapping_add(at).cast()
+    fn pointer(self) -> *const Self::Element {
+        self.0
     }
 
     #[inline(always)]
@@ -92,12 +97,12 @@ impl Logits for F16 {
 pub(super) struct Bf16(pub(super) *const half::bf16);
 
 impl Logits for Bf16 {
-    const BYTES: usize = 2;
+    type Element = half::bf16;
     const IS_PAIRED: bool = true;
 
     #[inline(always)]
-    fn address(self, at: usize) -> *const u8 {
-        self.0.wrapping_add(at).cast()
+    fn pointer(self) -> *const Self::Element {
+        self.0
     }
 
     #[inline(always)]

@@ -75,7 +75,7 @@ pub(super) fn first_reference<S: Simd, M>(
     if rows.has_extra {
         return f32::MIN;
     }
-    let hole = row.target.and_then(|target| within(target, classes)).unwrap_or(NOWHERE);
+    let hole = place(row.target, &classes);
     // SAFETY: the source has that many blocks, and the part is borrowed from whoever writes to it.
     unsafe { glance(simd, part.source(at, blocks * block_len::<S>()), blocks, hole) }
 }
@@ -171,15 +171,14 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
                 [old.map(|_| place), new.map(|_| place)]
             };
         }
-        let ([exponentials, kept], classes) = (places, self.classes.clone());
-        let place = |class: Option<usize>| class.and_then(|class| within(class, classes.clone())).unwrap_or(NOWHERE);
+        let [exponentials, kept] = places;
         let old = old.zip(exponentials).map(|(old, exponentials)| Old {
             exponentials,
-            target: place(old.fate.target()),
+            target: place(old.fate.target(), &self.classes),
             at_target: old.at_target,
         });
         let old = old.zip(self.writer.as_deref_mut());
-        let hole = place(new.and_then(|new| new.target));
+        let hole = place(new.and_then(|new| new.target), &self.classes);
         let stretch = Stretch { length, source, reads: new.is_some(), hole, kept, old, levels };
         // SAFETY: the places are as long as the stretch; this step has them to itself.
         unsafe { stretch.run(simd, exp, partition) };
@@ -190,6 +189,12 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
 #[inline(always)]
 pub(super) fn within(class: usize, classes: Range<usize>) -> Option<usize> {
     classes.contains(&class).then(|| class - classes.start)
+}
+
+/// As [`within`], of a class that there may be; [`NOWHERE`] if it is none of them.
+#[inline(always)]
+fn place(class: Option<usize>, classes: &Range<usize>) -> usize {
+    class.and_then(|class| within(class, classes.clone())).unwrap_or(NOWHERE)
 }
 
 /// Turns the references of blocks into the factors of their exponentials, `softmax * exp((level - reference) / T)`.
