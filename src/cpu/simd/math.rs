@@ -217,7 +217,7 @@ pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[inline(always)]
 pub(in crate::cpu) fn ln_parts<S: Simd>(simd: S, x: S::f32s) -> [S::f32s; 2] {
     /// Nine bits of `log 2`, a multiple of which by an exponent is exact, and the rest.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     let (e, log_m) = exponent_and_log(simd, x);
     let (of_exponent, rest) = (e * splat(simd, LN_2[0]), e.mul_add(splat(simd, LN_2[1]), log_m));
     let high = odd_logs(simd, x, of_exponent + rest);

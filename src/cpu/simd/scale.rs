@@ -12,30 +12,28 @@ pub(super) const fn has_scale<S: Simd>() -> bool {
 /// `p * 2^n` for integers `n` of any size, where `d` is above `lowest` or NaN; 0 elsewhere.
 ///
 /// Lanes that are 0 are not computed: on the way to a number below the normal ones a processor stops for a hundred cycles.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn scale_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
+    use std::arch::x86_64::{__m512, _CMP_NLE_UQ, _mm512_cmp_ps_mask, _mm512_maskz_scalef_ps};
+    use std::mem::transmute_copy;
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn of(p: __m512, n: __m512, d: __m512, lowest: __m512) -> __m512 {
+        _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(d, lowest), p, n)
+    }
+
     assert!(has_scale::<S>());
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{__m512, _CMP_NLE_UQ, _mm512_cmp_ps_mask, _mm512_maskz_scalef_ps};
-        use std::mem::transmute_copy;
-
-        #[target_feature(enable = "avx512f")]
-        #[inline]
-        fn of(p: __m512, n: __m512, d: __m512, lowest: __m512) -> __m512 {
-            _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(d, lowest), p, n)
-        }
-
-        // SAFETY: by the assertion these are vectors of AVX-512: who has them has the instructions, and the types have one
-        // representation.
-        return unsafe {
-            let scaled = of(transmute_copy(&p), transmute_copy(&n), transmute_copy(&d), transmute_copy(&lowest));
-            transmute_copy::<__m512, S::f32s>(&scaled)
-        };
+    // SAFETY: by the assertion these are vectors of AVX-512: who has them has the instructions, and the types have one
+    // representation.
+    unsafe {
+        let scaled = of(transmute_copy(&p), transmute_copy(&n), transmute_copy(&d), transmute_copy(&lowest));
+        transmute_copy::<__m512, S::f32s>(&scaled)
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = (n, d, lowest);
-        p
-    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn scale_above<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
+    unreachable!("no other processor has it")
 }

@@ -36,6 +36,9 @@ const LARGEST_TOTAL: f32 = (1_u64 << 60) as f32;
 /// 2^-94 of the row's sum then.
 const NEAR: f32 = 32.0;
 
+/// What a sum relative to 0 lies between.
+pub(in crate::cpu) const NEAR_SUMS: [f32; 2] = [1.0 / (1_u64 << 32) as f32, LARGEST_TOTAL];
+
 /// 0, if the largest of a row's first logits is near it; `factor` is one over the temperature.
 #[inline(always)]
 pub(in crate::cpu) fn reference_near<S: Simd>(simd: S, first: &Block<S>, factor: f32) -> Option<f32> {
