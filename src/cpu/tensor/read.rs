@@ -10,21 +10,27 @@ use super::{Pointer, Source};
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
 
 /// Lines of memory that will be read.
+#[derive(Clone, Copy)]
 pub(in crate::cpu) struct LinesAhead {
     next: *const u8,
-    /// Of a logit.
-    bytes: usize,
+    end: *const u8,
+    step: usize,
 }
 
 impl LinesAhead {
-    /// Fetches as many as `lines` of float32 are logits.
+    /// Fetches the next lines. Some may be fetched again, which costs little.
     #[inline(always)]
     pub(in crate::cpu) fn fetch(&mut self, lines: usize) {
-        let end = self.next.wrapping_add(lines * LINE / size_of::<f32>() * self.bytes);
-        while self.next < end {
+        for _ in 0..lines {
             prefetch(self.next);
-            self.next = self.next.wrapping_add(LINE);
+            self.next = self.next.wrapping_add(self.step);
         }
+    }
+
+    /// Steps to the end.
+    #[inline(always)]
+    pub(in crate::cpu) fn left(&self) -> usize {
+        self.end.addr().saturating_sub(self.next.addr()).div_ceil(self.step)
     }
 }
 
@@ -122,10 +128,14 @@ impl Part<'_> {
         }
     }
 
-    /// Lines to be fetched one by one, the first [`AHEAD`] bytes behind a logit.
+    /// The lines [`AHEAD`] bytes behind `n` logits, to be fetched one for each line of float32. If they are few, half of them are
+    /// left for later then, when the logits in front of them have been read too: memory is busy for longer.
     #[inline(always)]
-    pub(in crate::cpu) fn lines_ahead(&self, at: usize) -> LinesAhead {
-        LinesAhead { next: self.tensor.input.bytes(at).wrapping_add(AHEAD), bytes: self.tensor.input.element_bytes() }
+    pub(in crate::cpu) fn lines_ahead(&self, at: usize, n: usize) -> LinesAhead {
+        let bytes = self.tensor.input.element_bytes();
+        let next = self.tensor.input.bytes(at).wrapping_add(AHEAD);
+        let step = LINE / size_of::<f32>() * bytes / if n * bytes <= AHEAD { 2 } else { 1 };
+        LinesAhead { next, end: next.wrapping_add(n * bytes), step }
     }
 
     /// `n` neighbours in memory.

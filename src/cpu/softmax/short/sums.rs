@@ -1,0 +1,238 @@
+//! Rows, told apart: their targets are taken out, and the rest of each is added up.
+
+use super::super::block::patched;
+use super::super::finish::MarginLoss;
+use super::super::partition::{NEAR_SUMS, largest};
+use super::{Group, Logits, NONE, Work};
+use crate::cpu::simd::{
+    Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows,
+    splat, store_up_to, to_lanes,
+};
+use crate::cpu::tensor::LinesAhead;
+
+impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
+    /// Finds targets and weights, and takes the targets' exponentials out.
+    ///
+    /// Of all rows before the first is added up: a vector that is loaded right behind a store into it waits for that.
+    #[inline(never)]
+    pub(super) fn find_targets(&mut self, group: &Group, logits: Logits<'_>, e: &mut [f32]) {
+        let Self { rows, classes, ref mut known, .. } = *self;
+        let (first, n, x) = (group.first, group.n, logits.x);
+        if let Some(all) = self.plain_targets {
+            known.class[..n].copy_from_slice(bytemuck::cast_slice(&all[first..first + n]));
+        } else {
+            for i in 0..n {
+                let mut weights = [0.0; 2];
+                let class = rows.weights(rows.job.label(first + i), first + i, &mut weights);
+                [known.class_weight[i], known.row_weight[i]] = weights;
+                known.class[i] = class.map_or(NONE, |class| class as u32);
+                // Where nothing is left out the log-partition is that of all classes.
+                known.target[i] = f32::NEG_INFINITY;
+            }
+        }
+        let rows = x.chunks_exact(classes).zip(e.chunks_exact_mut(classes));
+        for (((x, e), &class), target) in rows.zip(&known.class[..n]).zip(&mut known.target) {
+            if let Some(e) = e.get_mut(class as usize) {
+                *target = x[class as usize];
+                *e = 0.0;
+            }
+        }
+        if !logits.low.is_empty() {
+            let rows = logits.low.chunks_exact(classes).zip(&known.class);
+            for ((low, &class), target) in rows.zip(&mut known.target_low) {
+                *target = low.get(class as usize).copied().unwrap_or(0.0);
+            }
+        }
+    }
+
+    /// Adds up the rows, and says whether all of them are near 0.
+    #[inline(never)]
+    pub(super) fn add_up(&mut self, group: &Group, e: &[f32], ahead: &mut LinesAhead) -> bool {
+        let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
+        let sums = &mut self.sums[..group.tiles::<S>()];
+        let lines = ahead.left().div_ceil(sums.len());
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let row_sums = RowSums::new(simd, classes);
+                let [least, most] = NEAR_SUMS.map(|sum| splat(simd, sum));
+                let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    *sums = row_sums.of(simd, &e[k * lanes * classes..]);
+                    are_near &= sums.simd_ge(least) & sums.simd_le(most);
+                    ahead.fetch(lines);
+                }
+                are_near.all_true()
+            },
+        )
+    }
+
+    /// Goes over the rows that are not near 0 by themselves; over all, if they have more to them than logits.
+    #[cold]
+    pub(super) fn redo_odd_rows<const EXTRA: bool>(&mut self, group: &Group, logits: Logits<'_>, e: &mut [f32]) {
+        let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
+        for k in 0..group.tiles::<S>() {
+            let sums = simd.vectorize(
+                #[inline(always)]
+                || to_lanes::<S>(self.sums[k]),
+            );
+            for i in k * lanes..group.n.min((k + 1) * lanes) {
+                let is_near = NEAR_SUMS[0] <= sums[i - k * lanes] && sums[i - k * lanes] <= NEAR_SUMS[1];
+                if EXTRA || !is_near {
+                    let row = i * classes..(i + 1) * classes;
+                    let low = if logits.low.is_empty() { &[] } else { &logits.low[row.clone()] };
+                    self.redo::<EXTRA>(i, Logits { x: &logits.x[row.clone()], low }, &mut e[row]);
+                }
+            }
+            let sums = &mut self.sums[k];
+            simd.vectorize(
+                #[inline(always)]
+                || *sums = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..]),
+            );
+        }
+        self.has_odd_rows = true;
+    }
+
+    /// The exponentials of a row relative to its largest logit.
+    fn redo<const EXTRA: bool>(&mut self, i: usize, logits: Logits<'_>, e: &mut [f32]) {
+        let Self { simd, exp, rows, ref mut known, .. } = *self;
+        let length = block_len::<S>();
+        let class = known.class[i] as usize;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let hole = |at: usize| (at..at + length).contains(&class).then(|| class - at);
+                let blocks = || logits.x.chunks(length).enumerate().map(|(b, x)| (b * length, x));
+                let mut all = splat(simd, f32::MIN);
+                for (at, x) in blocks() {
+                    all = all.max(largest::<S>(&patched(simd, x, hole(at), f32::NEG_INFINITY)));
+                }
+                known.reference[i] = all.reduce_max();
+                let (reference, zero) = (splat(simd, known.reference[i]), splat(simd, 0.0));
+                let mut deficit = zero;
+                for (at, x) in blocks() {
+                    let n = x.len();
+                    let x: Block<S> = patched(simd, x, hole(at), f32::NEG_INFINITY);
+                    let mut d = x;
+                    for d in &mut d {
+                        *d -= reference;
+                    }
+                    if EXTRA {
+                        let ones = [1.0; MAX_BLOCK];
+                        let weights = rows.job.class_weights.map_or(&ones[..n], |weights| &weights[at..at + n]);
+                        let weights: Block<S> = patched(simd, weights, hole(at), 0.0);
+                        for (x, w) in x.iter().zip(weights) {
+                            deficit += w.simd_eq(zero).select(zero, w * (reference - *x));
+                        }
+                        if !logits.low.is_empty() {
+                            let low: Block<S> = patched(simd, &logits.low[at..at + n], hole(at), 0.0);
+                            for (d, low) in d.iter_mut().zip(low) {
+                                *d += low;
+                            }
+                        }
+                    }
+                    exp.of_block(&mut d, |_| {});
+                    store_up_to::<S>(&d, &mut e[at..at + n]);
+                }
+                known.deficit[i] = deficit.reduce_sum();
+            },
+        );
+    }
+}
+
+/// Adds up as many rows as there are lanes, a row a lane. Vectors reach into what is behind the rows.
+///
+/// Of two vectors, the halves of the one interleaved with those of the other are added: a vector of half as many terms of both.
+/// After as many rounds as a lane's number has bits, a lane has a row. Its sum carries a rounding a bit, and one a block of the
+/// row and 6 more: 26 with sixteen lanes, 72 with four.
+struct RowSums<S: Simd> {
+    classes: usize,
+    /// The lanes of a row's last vector that are its own.
+    are_own: <S::f32s as SimdBase<S>>::Mask,
+}
+
+impl<S: Simd> RowSums<S> {
+    #[inline(always)]
+    fn new(simd: S, classes: usize) -> Self {
+        let own = (classes - 1) % S::f32s::LEN + 1;
+        Self { classes, are_own: lane_numbers(simd).simd_lt(splat(simd, own as f32)) }
+    }
+
+    #[inline(always)]
+    fn of(&self, simd: S, e: &[f32]) -> S::f32s {
+        let (classes, lanes) = (self.classes, S::f32s::LEN);
+        let last = (classes - 1) / lanes * lanes;
+        // Two variables, of which the first stays in registers.
+        if last <= block_len::<S>() {
+            let mut sums = self.last_vectors(simd, e, last);
+            for c in (0..last).step_by(lanes) {
+                for (sum, row) in sums[..lanes].iter_mut().zip(&load_rows(simd, e, c, classes)) {
+                    *sum += *row;
+                }
+            }
+            lane_by_lane(sums)
+        } else {
+            let mut sums = self.last_vectors(simd, e, last);
+            for (sum, row) in sums[..lanes].iter_mut().zip(e.chunks_exact(classes)) {
+                *sum += whole_vectors(simd, &row[..last]);
+            }
+            lane_by_lane(sums)
+        }
+    }
+
+    /// The last vector of each row, with 0 in place of what is behind it.
+    #[inline(always)]
+    fn last_vectors(&self, simd: S, e: &[f32], last: usize) -> [S::f32s; MAX_LANES] {
+        let mut vectors = load_rows(simd, e, last, self.classes);
+        for vector in &mut vectors[..S::f32s::LEN] {
+            *vector = self.are_own.select(*vector, splat(simd, 0.0));
+        }
+        vectors
+    }
+}
+
+/// Of as many vectors as there are lanes, the sum of each in a lane.
+#[inline(always)]
+fn lane_by_lane<S: Simd, V: SimdFloat<S>>(mut sums: [V; MAX_LANES]) -> V {
+    // Not a loop, so that all of them stay in registers.
+    macro_rules! round {
+        ($half:literal) => {
+            if $half < V::LEN {
+                for i in 0..$half {
+                    sums[i] = sums[i].zip_low(sums[i + $half]) + sums[i].zip_high(sums[i + $half]);
+                }
+            }
+        };
+    }
+    const { assert!(MAX_LANES == 16) };
+    round!(8);
+    round!(4);
+    round!(2);
+    round!(1);
+    sums[0]
+}
+
+/// The sum of the vectors of a row.
+#[inline(always)]
+fn whole_vectors<S: Simd>(simd: S, row: &[f32]) -> S::f32s {
+    let mut sum = splat(simd, 0.0);
+    let blocks = row.chunks_exact(block_len::<S>());
+    for vector in blocks.remainder().chunks_exact(S::f32s::LEN) {
+        sum += load(simd, vector, 0);
+    }
+    for block in blocks {
+        let [a, b, c, d] = load_block(simd, block);
+        sum += (a + c) + (b + d);
+    }
+    sum
+}
+
+/// 0, 1, 2, ...
+#[inline(always)]
+pub(super) fn lane_numbers<S: Simd>(simd: S) -> S::f32s {
+    let mut numbers = [0.0; MAX_LANES];
+    for (i, number) in numbers.iter_mut().enumerate() {
+        *number = i as f32;
+    }
+    load(simd, &numbers, 0)
+}
