@@ -3,6 +3,7 @@
 //! [`Gpu`], [`Evaluator`] and [`Stream`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a shape and
 //! [`Caps`] to a [`Plan`]; [`Shader`] names what can be composed from the fragments in `shaders/`.
 
+mod answer;
 mod caps;
 mod context;
 mod device;
