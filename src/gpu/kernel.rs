@@ -137,8 +137,8 @@ impl Kernel {
     /// # Errors
     /// [`Error::BindingTooSmall`], [`Error::MissingUsage`], [`Error::MisalignedOffset`] or [`Error::SharedBuffer`] for a binding
     /// that does not fit, [`Error::RequestMismatch`] for an output too many or too few, [`Error::UnusedWeights`] for weights that
-    /// the loss does not take, [`Error::TooLarge`] for a sample or the class weights that exceed a binding, and [`Error::Device`] if the
-    /// device is lost. Nothing is recorded then.
+    /// the loss does not take, [`Error::TooLarge`] for a sample or the class weights that exceed a binding, and [`Error::Device`]
+    /// if the device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
