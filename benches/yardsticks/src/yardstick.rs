@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use logloss::gpu::Gpu;
 use logloss::wgpu;
 
-/// Workgroup sizes and steps of four chunks: a GPU wants many and wide workgroups, a software adapter few and narrow ones. The first
-/// is for who tries none.
+/// Workgroup sizes and steps of four chunks: a GPU wants many and wide workgroups, a software adapter few and narrow ones. The
+/// first are those of who tries none.
 const HARDWARE: [(u32, u32); 5] = [(256, 1), (256, 2), (256, 4), (256, 16), (64, 4)];
 const SOFTWARE: [(u32, u32); 5] = [(8, 64), (8, 16), (8, 256), (16, 64), (32, 64)];
 
