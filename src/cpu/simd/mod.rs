@@ -7,6 +7,7 @@
 pub(super) mod half;
 pub(super) mod math;
 pub(super) mod memory;
+mod scale;
 
 use fearless_simd::Level;
 pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask};

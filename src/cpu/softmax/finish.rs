@@ -1,7 +1,7 @@
 //! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
 
 use super::tile::TILES;
-use crate::cpu::simd::math::{Exp, Margin, ln, weighted};
+use crate::cpu::simd::math::{Exp, Margin, ln_parts, weighted};
 use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
 /// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
@@ -175,7 +175,7 @@ impl<M: MarginLoss> Finish<'_, M> {
     #[inline(always)]
     pub(super) fn one<S: Simd>(&self, simd: S, statistics: &Statistics<S>) -> Conclusion<S> {
         let exp = Exp::new(simd, 1.0);
-        let approach = self.approach(simd, exp, statistics, ln(simd, statistics.sum));
+        let approach = self.approach(simd, exp, statistics, ln_parts(simd, statistics.sum));
         self.conclude(simd, exp, statistics, approach)
     }
 
@@ -190,9 +190,9 @@ impl<M: MarginLoss> Finish<'_, M> {
     ) {
         let exp = Exp::new(simd, 1.0);
         let zero = splat(simd, 0.0);
-        let mut log_sums = [zero; TILES];
+        let mut log_sums = [[zero; 2]; TILES];
         for (log_sum, statistics) in log_sums.iter_mut().zip(statistics) {
-            *log_sum = ln(simd, statistics.sum);
+            *log_sum = ln_parts(simd, statistics.sum);
         }
         let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; TILES];
         for ((approach, statistics), log_sum) in approaches.iter_mut().zip(statistics).zip(&log_sums) {
@@ -204,14 +204,23 @@ impl<M: MarginLoss> Finish<'_, M> {
     }
 
     #[inline(always)]
-    fn approach<S: Simd>(&self, simd: S, exp: Exp<S>, statistics: &Statistics<S>, log_sum: S::f32s) -> Approach<S> {
+    fn approach<S: Simd>(
+        &self,
+        simd: S,
+        exp: Exp<S>,
+        statistics: &Statistics<S>,
+        [log_sum, log_low]: [S::f32s; 2],
+    ) -> Approach<S> {
         let inverse_t = splat(simd, self.options.inverse_temperature());
         let distance = statistics.distance();
-        // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
+        // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin, nor of the
+        // two large numbers that it is the difference of where the reference is 0.
+        let log_low = log_low - log_sum * splat(simd, Exp::<S>::excess(self.options.inverse_temperature()));
         let scaled = distance * inverse_t;
         let z = scaled + log_sum;
         let shadow = z - scaled;
-        let z_low = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+        let rounding = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+        let z_low = rounding + log_low;
         Approach { log_sum, z, odds: Margin::odds(simd, exp, z, z_low) }
     }
 
