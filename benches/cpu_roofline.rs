@@ -9,7 +9,8 @@
 //! RAYON_NUM_THREADS=2 cargo bench --bench cpu_roofline
 //! ```
 //!
-//! `LOGLOSS_ROUNDS` sets the number of rounds, `LOGLOSS_SHAPE="8192 x 32000"` leaves out all other shapes. Without `--bench` it runs once, on small shapes.
+//! `LOGLOSS_ROUNDS` sets the number of rounds, `LOGLOSS_SHAPE="8192 x 32000"` leaves out all other shapes. Without `--bench` it
+//! runs once, on small shapes.
 
 use std::cell::RefCell;
 use std::hint::black_box;

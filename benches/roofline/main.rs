@@ -18,14 +18,11 @@ use logloss::gpu::{AdapterChoice, Gpu};
 mod arguments;
 #[path = "../peers/turns/src/child.rs"]
 mod child;
-mod clock;
 #[path = "../peers/turns/src/data.rs"]
 mod data;
 mod rounds;
 mod subject;
 mod table;
-#[path = "../yardsticks/mod.rs"]
-mod yardsticks;
 
 use arguments::Arguments;
 use child::ChildPeer;

@@ -5,11 +5,10 @@ use logloss::gpu::{Gpu, Inputs, Kernel, Outputs};
 use logloss::half::{bf16, f16};
 use logloss::wgpu::{self, util::DeviceExt};
 use logloss::{Batch, CrossEntropy, DType, Gradient, Layout, Logits, Request, Summary, cpu};
+use logloss_yardsticks::{Clock, PADDING, Yardstick, wait};
 use rayon::prelude::*;
 
-use crate::clock::Clock;
 use crate::data;
-use crate::yardsticks::{PADDING, Yardstick};
 
 /// How far the loss may be from the CPU engine's, relative, before its time counts: each holds within 1e-5 of float64.
 const TOLERANCE: f64 = 2e-5;
@@ -57,7 +56,7 @@ impl Pass {
 /// What is the same for every batch.
 pub struct Bench<'g> {
     pub gpu: &'g Gpu,
-    pub clock: Clock<'g>,
+    pub clock: Clock,
     load: Yardstick,
     copy: Yardstick,
 }
@@ -171,32 +170,42 @@ impl<'b> Subject<'b> {
     }
 
     fn with_load(&self, schedule: usize) -> Result<f64> {
-        let Bench { gpu, clock, load, .. } = self.bench;
-        clock.seconds(|_| (), |encoder| load.encode(schedule, gpu, encoder, &self.logits, &self.other))
+        let Bench { gpu, load, .. } = self.bench;
+        self.time(|encoder| {
+            load.encode(schedule, gpu, encoder, &self.logits, &self.other);
+            Ok(())
+        })
     }
 
     fn with_copy(&self, schedule: usize) -> Result<f64> {
-        let Bench { gpu, clock, copy, .. } = self.bench;
-        clock.seconds(|_| (), |encoder| copy.encode(schedule, gpu, encoder, &self.logits, &self.other))
+        let Bench { gpu, copy, .. } = self.bench;
+        self.time(|encoder| {
+            copy.encode(schedule, gpu, encoder, &self.logits, &self.other);
+            Ok(())
+        })
     }
 
     fn with_kernel(&self, kernel: usize, logits: &wgpu::Buffer, gradient: Option<&wgpu::Buffer>) -> Result<f64> {
+        if *logits == self.other {
+            // In place the logits are gone afterwards.
+            let mut encoder = self.encoder();
+            encoder.copy_buffer_to_buffer(&self.logits, 0, &self.other, 0, self.logits.size());
+            self.bench.gpu.queue.submit([encoder.finish()]);
+            wait(self.bench.gpu)?;
+        }
         let whole = wgpu::Buffer::as_entire_buffer_binding;
         let inputs = Inputs::new(logits, &self.targets);
         let losses = Some(whole(&self.losses));
         let outputs = Outputs { losses, gradient: gradient.map(whole), ..Outputs::new(&self.summary) };
-        let mut recorded = Ok(());
-        let seconds = self.bench.clock.seconds(
-            // In place the logits are gone afterwards.
-            |encoder| {
-                if *logits == self.other {
-                    encoder.copy_buffer_to_buffer(&self.logits, 0, &self.other, 0, self.logits.size());
-                }
-            },
-            |encoder| recorded = self.kernels[kernel].encode(encoder, self.layout, &inputs, &outputs),
-        );
-        recorded?;
-        seconds
+        self.time(|encoder| self.kernels[kernel].encode(encoder, self.layout, &inputs, &outputs))
+    }
+
+    fn time(&self, record: impl FnOnce(&mut wgpu::CommandEncoder) -> logloss::Result<()>) -> Result<f64> {
+        Ok(self.bench.clock.time(self.bench.gpu, record)?.device)
+    }
+
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.bench.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
     /// Whether a load-only pass reads all there is: every schedule adds up the logits.
@@ -204,7 +213,7 @@ impl<'b> Subject<'b> {
         let sum = |all: &[f32]| all.iter().map(|&x| f64::from(x)).sum::<f64>();
         let magnitude = values.iter().map(|&x| f64::from(x.abs())).sum::<f64>();
         for schedule in 0..self.bench.load.count() {
-            let mut encoder = self.bench.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = self.encoder();
             encoder.clear_buffer(&self.other, 0, None);
             self.bench.gpu.queue.submit([encoder.finish()]);
             self.with_load(schedule)?;

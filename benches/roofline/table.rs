@@ -18,7 +18,8 @@ pub struct Table {
 
 impl Table {
     pub fn new(bench: &Bench<'_>) -> Self {
-        let (info, clock) = (&bench.gpu.info, bench.clock.name());
+        let info = &bench.gpu.info;
+        let clock = if bench.clock.is_of_device() { "timestamp queries" } else { "submission until idle" };
         let backend = format!("{:?}", info.backend);
         println!("{} ({backend}, {} {}), {clock}", info.name, info.driver, info.driver_info);
         println!(

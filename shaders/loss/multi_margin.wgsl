@@ -1,7 +1,7 @@
 // Multi-class margin loss: w_t / K sum over c != t of max(0, margin - x_t + x_c)^p, p 1 or 2.
 //
-// Needs: row/max_sum, row/order, row/labelled, row/rest, row/one_pass, row/result, row/details, row/status, math. Provides: the loss of the
-// row schedules.
+// Needs: row/max_sum, row/order, row/labelled, row/rest, row/one_pass, row/result, row/details, row/status, math. Provides: the loss
+// of the row schedules.
 
 const READS_ROW = true;
 override SQUARED: bool = false;  // p = 2

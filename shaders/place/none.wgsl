@@ -1,6 +1,6 @@
 // Logits are read, and no gradient is kept.
-// Needs: params, elem, Stored of place/load_*. Provides: logits, before_stores, store_chunk, store_masked, store_element, which count from the start of
-// the window.
+// Needs: params, elem, Stored of place/load_*. Provides: logits, before_stores, store_chunk, store_masked, store_element, which
+// count from the start of the window.
 
 @group(0) @binding(1) var<storage, read> logits: array<Stored>;
 

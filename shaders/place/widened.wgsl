@@ -1,6 +1,6 @@
 // Logits are read from one buffer, the gradient is written to another, in float32.
-// Needs: params, elem, Stored of place/load_*. Provides: logits, before_stores, store_chunk, store_masked, store_element, which count from the start of
-// the window.
+// Needs: params, elem, Stored of place/load_*. Provides: logits, before_stores, store_chunk, store_masked, store_element, which
+// count from the start of the window.
 
 @group(0) @binding(1) var<storage, read> logits: array<Stored>;
 @group(0) @binding(2) var<storage, read_write> gradient: array<vec4<f32>>;

@@ -5,8 +5,8 @@
 // and nothing subtracts two nearly equal numbers: an offset of 1e6 or a confident row loses no digits. A loss f(z) has the
 // gradient -f'(z) at the target and e^(x_c - max) / sum * f'(z) elsewhere.
 //
-// Needs: row/max_sum, row/order, row/labelled, row/rest, row/one_pass, row/result, row/details, row/status, math, and of the loss margin_loss(Margin) -> MarginLoss.
-// Provides: the row fragment of such a loss.
+// Needs: row/max_sum, row/order, row/labelled, row/rest, row/one_pass, row/result, row/details, row/status, math, and of the loss
+// margin_loss(Margin) -> MarginLoss. Provides: the row fragment of such a loss.
 
 struct MarginLoss {
     value: f32,  // f(z)

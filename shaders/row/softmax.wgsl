@@ -1,5 +1,6 @@
 // The softmax of a whole row: what the statistics of all lanes come to.
-// Needs: row/max_sum, math, inverse_temperature() of the loss. Provides: Softmax, softmax_of, is_finite, log_prob_of, prob_of, lse_of.
+// Needs: row/max_sum, math, inverse_temperature() of the loss. Provides: Softmax, softmax_of, is_finite, log_prob_of, prob_of,
+// lse_of.
 
 struct Softmax {
     maximum: f32,

@@ -1,5 +1,5 @@
 // A team of lanes owns a group of rows, class axis last, and takes them one after another; or a row, where nothing is written that
-// two rows might share. A team is a workgroup, a subgroup, or a lane by itself where rows are short or there is no lane to wait for.
+// two rows might share. A team is a workgroup, a subgroup, or a lane by itself.
 //
 // Needs: schedule/team_*, schedule/row_chunks, schedule/held or schedule/reread, reduce, and of a loss or pass fragment also
 // row_begin, ROW_PASSES, row_continue, row_finish, READS_ROW. Provides: rows_from, load_logit, record_of, and the entry points
@@ -34,7 +34,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups)
         // Where a team goes along without a row, the last one.
         let own = min(row, params.rows - 1u);
         let e = row_extent(own);
-        let record = read_row(hold_row(e, me), e, own, me);
+        _ = read_row(hold_row(e, me), e, own, me);
     }
 }
 

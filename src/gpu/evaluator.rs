@@ -38,8 +38,7 @@ impl<'g> Evaluator<'g> {
     /// Evaluates a batch.
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`](crate::Error::LengthMismatch), [`Error::BadTarget`](crate::Error::BadTarget),
-    /// [`Error::BadValue`](crate::Error::BadValue), [`Error::TooLarge`](crate::Error::TooLarge) or [`Error::Device`](crate::Error::Device).
+    /// [`Error::LengthMismatch`], [`Error::BadTarget`], [`Error::BadValue`], [`Error::TooLarge`] or [`Error::Device`].
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Evaluation> {
         self.slot.submit(self.gpu, &self.kernel, batch)?;
         let (evaluation, _) =
@@ -60,7 +59,7 @@ impl Gpu {
     /// Compiles a loss, sharing what other kernels of this `Gpu` have compiled.
     ///
     /// # Errors
-    /// As [`Kernel::new`], and [`Error::Device`](crate::Error::Device) if the device has failed.
+    /// As [`Kernel::new`], and [`Error::Device`] if the device has failed.
     pub fn kernel(&self, loss: &(impl GpuLoss + ?Sized), request: Request) -> Result<Kernel> {
         self.tuned_kernel(loss, request, Tuning::default())
     }

@@ -13,6 +13,7 @@ use super::recorder::{Recorder, Step};
 use super::regions::{self, RegionScratch};
 use super::rows::{self, Call};
 use super::scratch::{Room, Scratch, whole};
+use super::shader::bindings::summary;
 use super::shader::{Elements, Family, Shader};
 use super::switch::Switch;
 use super::tensors::{Inputs, Outputs, Tensors};
@@ -136,8 +137,8 @@ impl Kernel {
     /// # Errors
     /// [`Error::BindingTooSmall`], [`Error::MissingUsage`], [`Error::MisalignedOffset`] or [`Error::SharedBuffer`] for a binding
     /// that does not fit, [`Error::RequestMismatch`] for an output too many or too few, [`Error::UnusedWeights`] for weights that
-    /// the loss does not take, [`Error::TooLarge`] for a sample or the class weights that exceed a binding, and [`Error::Device`] if the
-    /// device is lost. Nothing is recorded then.
+    /// the loss does not take, [`Error::TooLarge`] for a sample or the class weights that exceed a binding, and [`Error::Device`]
+    /// if the device is lost. Nothing is recorded then.
     pub fn encode(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -190,7 +191,7 @@ impl Kernel {
         recorder.push(Step {
             pipeline: context.pass(&plan, Shader::Summary, "denominator"),
             params,
-            bindings: vec![(1, whole(survey)), (3, whole(&scratch.status))],
+            bindings: vec![(summary::SURVEY, whole(survey)), (summary::STATUS, whole(&scratch.status))],
             workgroups: 1,
         });
         let call = Call {
@@ -214,10 +215,10 @@ impl Kernel {
             pipeline: context.pass(&plan, Shader::Summary, "summarize"),
             params: Params { denominator: self.last_denominator(&params), ..params },
             bindings: vec![
-                (1, whole(survey)),
-                (2, whole(sum)),
-                (3, whole(&scratch.status)),
-                (4, tensors.summary.all()),
+                (summary::SURVEY, whole(survey)),
+                (summary::LOSS_SUM, whole(sum)),
+                (summary::STATUS, whole(&scratch.status)),
+                (summary::SUMMARY, tensors.summary.all()),
             ],
             workgroups: 1,
         });

@@ -1,8 +1,9 @@
 //! The GPU layer: a loss is compiled for a device as a [`Kernel`] and recorded into the caller's encoder.
 //!
-//! [`Gpu`], [`Evaluator`] and [`Stream`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a shape and
-//! [`Caps`] to a [`Plan`]; [`Shader`] names what can be composed from the fragments in `shaders/`.
+//! [`Gpu`], [`Evaluator`] and [`Stream`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a
+//! shape and [`Caps`] to a [`Plan`]; [`Shader`] names what can be composed from the fragments in `shaders/`.
 
+mod answer;
 mod caps;
 mod context;
 mod device;

@@ -42,8 +42,8 @@ impl Softmax {
     /// Compiles softmax for `device`.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a temperature that is not finite and positive; [`Error::Unsupported`](crate::Error::Unsupported) if the device
-    /// lacks a limit or a forced variant.
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) for a temperature that is not finite and positive;
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the device lacks a limit or a forced variant.
     pub fn new(device: &wgpu::Device, temperature: f32, tuning: Tuning) -> Result<Self> {
         Self::compile(device, false, temperature, tuning)
     }

@@ -37,6 +37,23 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Of no windows yet; no lanes share a row, and nothing is held, short or sliced.
+    const fn new(schedule: RowSchedule, lanes: u32, reduce: Reduce) -> Self {
+        Self {
+            schedule,
+            lanes,
+            reduce,
+            teams: 1,
+            group_rows: 1,
+            held: 0,
+            short: false,
+            slicing: None,
+            aligned: false,
+            windows: Vec::new(),
+            tail: None,
+        }
+    }
+
     /// Bytes of what is kept of the rows of a window, and of their slices.
     pub(crate) fn slice_bytes(&self) -> (u64, u64) {
         let rows = self.windows.iter().chain(&self.tail).map(|window| window.count).max().unwrap_or(0);
@@ -74,6 +91,11 @@ pub struct Footprint {
 impl Footprint {
     /// float32 tensors.
     pub const F32: Self = Self { logit: 4, element: 4, row: 4 };
+
+    /// Bytes of the widest tensor from one sample to the next.
+    fn sample(&self, layout: &Layout) -> u64 {
+        (self.element * u64::from(layout.outer_stride())).max(self.row * u64::from(layout.inner()))
+    }
 }
 
 /// Rows are cut at multiples of this many where they can be, so that vectors of 4-byte entries start at a 256-byte offset.
@@ -108,67 +130,83 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
     if layout.classes() == 0 {
         return Err(Error::InvalidOption { option: "classes", value: "0".into(), domain: "at least 1" });
     }
-    let max_binding = tuning.max_binding(caps);
-    let reduce = reduce(caps, tuning)?;
-    let sample_bytes =
-        (footprint.element * u64::from(layout.outer_stride())).max(footprint.row * u64::from(layout.inner()));
-    let cut = |count, steps: &[u32]| window::cut(count, steps, sample_bytes, max_binding, caps.alignment());
     if layout.inner() > 1 {
-        return Ok(Plan {
-            schedule: RowSchedule::Planes,
-            lanes: lanes(LANES_OF_ROWS, 0, caps, tuning)?,
-            reduce,
-            teams: 1,
-            group_rows: 1,
-            held: 0,
-            short: false,
-            slicing: None,
-            aligned: layout.inner().is_multiple_of(CHUNK),
-            windows: cut(layout.outer(), &[1])?,
-            tail: None,
-        });
+        plan_planes(&layout, footprint, caps, tuning)
+    } else {
+        plan_rows(&layout, footprint, caps, tuning)
     }
-    let group_rows = CHUNK / gcd(layout.outer_stride(), CHUNK);
-    let group_logits = u64::from(group_rows) * u64::from(layout.classes());
+}
+
+/// Classes are planes: a lane owns positions of a sample.
+fn plan_planes(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
+    let (sample_bytes, max_binding) = (footprint.sample(layout), tuning.max_binding(caps));
+    Ok(Plan {
+        aligned: layout.inner().is_multiple_of(CHUNK),
+        windows: window::cut(layout.outer(), &[1], sample_bytes, max_binding, caps.alignment())?,
+        ..Plan::new(RowSchedule::Planes, lanes(LANES_OF_ROWS, 0, caps, tuning)?, reduce(caps, tuning)?)
+    })
+}
+
+/// Rows, class axis last, as they lie to the units that lanes load at once.
+struct Rows {
+    /// Logits of a unit.
+    unit: u32,
+    /// Rows that start and end with a unit, the fewest that do: windows are cut there.
+    step: u32,
+    /// Rows that start and end with a chunk, the fewest that do: they share none with the others.
+    group: u32,
+    /// Every row starts and ends with a unit.
+    aligned: bool,
+    /// Rows of the windows, and those behind, which go word by word.
+    whole: u32,
+    tail: u32,
+}
+
+impl Rows {
+    fn new(layout: &Layout, unit: u32) -> Self {
+        let step = fewest_rows(layout, unit);
+        let rest = layout.outer() % step;
+        // The last unit may reach into a gap that the buffer does not have.
+        let ends_in_gap = !(layout.outer_stride() - layout.classes()).is_multiple_of(unit);
+        let tail = if rest == 0 && ends_in_gap { step.min(layout.outer()) } else { rest };
+        Self {
+            unit,
+            step,
+            group: fewest_rows(layout, CHUNK),
+            aligned: step == 1 && layout.classes().is_multiple_of(unit),
+            whole: layout.outer() - tail,
+            tail,
+        }
+    }
+
+    /// The plan with its windows and its tail. `cut` cuts so many rows at multiples of the first of some steps that fits.
+    fn cut(&self, plan: Plan, cut: impl Fn(u32, &[u32]) -> Result<Vec<Window>>) -> Result<Plan> {
+        let windows = cut(self.whole, &[ALIGNED_ROWS, self.step])?;
+        let tail = cut(self.tail, &[self.tail])?.first().map(|tail| Window { first: self.whole, ..*tail });
+        Ok(Plan { group_rows: self.group, aligned: self.aligned, windows, tail, ..plan })
+    }
+}
+
+fn plan_rows(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
+    let rows_of = |team| Rows::new(layout, unit(team, footprint.logit));
+    let (sample_bytes, max_binding) = (footprint.sample(layout), tuning.max_binding(caps));
     let room = max_binding.saturating_sub(caps.alignment().into());
-    let step_of = |team| {
-        let unit = unit(team, footprint.logit);
-        unit / gcd(layout.outer_stride(), unit)
-    };
-    let planned = team(&layout, group_logits, caps, tuning);
-    let fits = sample_bytes.saturating_mul(step_of(planned).into()) <= room;
+    let group_logits = u64::from(fewest_rows(layout, CHUNK)) * u64::from(layout.classes());
+    let planned = team(layout, group_logits, caps, tuning);
+    let fits = sample_bytes.saturating_mul(rows_of(planned).step.into()) <= room;
     let team = tuning.team.unwrap_or(if fits { planned } else { Team::Slices });
-    // Windows start and end with a unit, and so do the rows in front of the tail.
-    let (unit, step) = (unit(team, footprint.logit), step_of(team));
-    let aligned = step == 1 && layout.classes().is_multiple_of(unit);
-    let rest = layout.outer() % step;
-    // The last unit may reach into a gap that the buffer does not have.
-    let ends_in_gap = !(layout.outer_stride() - layout.classes()).is_multiple_of(unit);
-    let tail_rows = if rest == 0 && ends_in_gap { step.min(layout.outer()) } else { rest };
-    let whole = layout.outer() - tail_rows;
-    if team == Team::Slices {
-        let slicing = Slicing::new(&layout, step, unit, footprint.element, room, tuning.slice)?;
-        let cut = |count, steps: &[u32]| {
-            slicing.cut(count, steps, sample_bytes, max_binding, caps.max_binding, caps.alignment())
-        };
-        let lanes = lanes(LANES_OF_SLICES, 0, caps, tuning)?;
-        check_lanes(slicing.classes.into(), lanes, caps)?;
-        return Ok(Plan {
-            schedule: RowSchedule::Slices,
-            lanes,
-            reduce,
-            teams: 1,
-            group_rows,
-            held: 0,
-            short: false,
-            slicing: Some(slicing),
-            aligned,
-            windows: cut(whole, &[ALIGNED_ROWS, step])?,
-            tail: cut(tail_rows, &[tail_rows])?.first().map(|tail| Window { first: whole, ..*tail }),
-        });
-    }
-    let (windows, tail) = (cut(whole, &[ALIGNED_ROWS, step])?, cut(tail_rows, &[tail_rows])?);
+    let rows = rows_of(team);
+    let reduce = reduce(caps, tuning)?;
     let (schedule, lanes, teams) = match team {
+        Team::Slices => {
+            let slicing = Slicing::new(layout, rows.step, rows.unit, footprint.element, room, tuning.slice)?;
+            let lanes = lanes(LANES_OF_SLICES, 0, caps, tuning)?;
+            check_lanes(slicing.classes.into(), lanes, caps)?;
+            let plan = Plan { slicing: Some(slicing), ..Plan::new(RowSchedule::Slices, lanes, reduce) };
+            return rows.cut(plan, |count, steps| {
+                slicing.cut(count, steps, sample_bytes, max_binding, caps.max_binding, caps.alignment())
+            });
+        }
         Team::Lane => {
             let lanes = lanes(LANES_OF_ROWS, 0, caps, tuning)?;
             (RowSchedule::Lane, lanes, lanes)
@@ -177,27 +215,21 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
             let (lanes, size) = lanes_of_subgroups(caps, tuning)?;
             (RowSchedule::Subgroup, lanes, lanes / size)
         }
-        Team::Workgroup | Team::Slices => {
+        Team::Workgroup => {
             let planned = lanes_of_row(layout.classes(), reduce, caps);
             (RowSchedule::Workgroup(reduce), lanes(planned, group_logits, caps, tuning)?, 1)
         }
     };
-    let sharing = lanes / teams;
-    check_lanes(group_logits, sharing, caps)?;
-    let held = if schedule == RowSchedule::Lane { 0 } else { held(&layout, unit, sharing, caps, tuning)? };
-    Ok(Plan {
-        schedule,
-        lanes,
-        reduce,
+    let lanes_of_team = lanes / teams;
+    check_lanes(group_logits, lanes_of_team, caps)?;
+    let alone = team == Team::Lane;
+    let plan = Plan {
         teams,
-        group_rows,
-        held,
-        short: schedule == RowSchedule::Lane && layout.classes() < BLOCK_CHUNKS * CHUNK,
-        slicing: None,
-        aligned,
-        windows,
-        tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
-    })
+        held: if alone { 0 } else { held(layout, rows.unit, lanes_of_team, caps, tuning)? },
+        short: alone && layout.classes() < BLOCK_CHUNKS * CHUNK,
+        ..Plan::new(schedule, lanes, reduce)
+    };
+    rows.cut(plan, |count, steps| window::cut(count, steps, sample_bytes, max_binding, caps.alignment()))
 }
 
 /// Plans a batch of a loss of elements, cut at any block of the logits' span.
@@ -221,18 +253,12 @@ pub(crate) fn plan_blocks(layout: &Layout, element_bytes: u64, caps: &Caps, tuni
     let tail_blocks = u32::from(!layout.span().is_multiple_of(CHUNK.into()));
     let whole = blocks - tail_blocks;
     let tail = cut(tail_blocks)?;
+    let schedule = RowSchedule::Blocks { entries: !layout.is_contiguous() };
     Ok(Plan {
-        schedule: RowSchedule::Blocks { entries: !layout.is_contiguous() },
-        lanes: lanes(LANES_OF_BLOCKS, 0, caps, tuning)?,
-        reduce: reduce(caps, tuning)?,
-        teams: 1,
-        group_rows: 1,
-        held: 0,
-        short: false,
-        slicing: None,
         aligned: tail_blocks == 0,
         windows: cut(whole)?,
         tail: tail.first().map(|tail| Window { first: whole, ..*tail }),
+        ..Plan::new(schedule, lanes(LANES_OF_BLOCKS, 0, caps, tuning)?, reduce(caps, tuning)?)
     })
 }
 
@@ -248,25 +274,22 @@ pub(crate) fn plan_regions(
     tuning: Tuning,
 ) -> Result<Plan> {
     let lanes = lanes(LANES_OF_ROWS, 0, caps, tuning)?;
-    let sample_bytes =
-        (footprint.element * u64::from(layout.outer_stride())).max(footprint.row * u64::from(layout.inner()));
     // Of small samples that make up a region together, a block takes as many as it has room for.
     let fitting = QUADS_OF_LANE * lanes / layout.inner().div_ceil(CHUNK).max(1);
     let section = if samples_together { fitting.max(1) } else { 1 };
+    let (sample_bytes, max_binding) = (footprint.sample(layout), tuning.max_binding(caps));
     Ok(Plan {
-        schedule: RowSchedule::Planes,
-        lanes,
-        reduce: reduce(caps, tuning)?,
-        teams: 1,
         group_rows: section,
-        held: 0,
-        short: false,
-        slicing: None,
         aligned: layout.inner().is_multiple_of(CHUNK),
         // Windows of whole sections: the tree of a sum, and with it every bit, is the same for every limit.
-        windows: window::cut(layout.outer(), &[section, 1], sample_bytes, tuning.max_binding(caps), caps.alignment())?,
-        tail: None,
+        windows: window::cut(layout.outer(), &[section, 1], sample_bytes, max_binding, caps.alignment())?,
+        ..Plan::new(RowSchedule::Planes, lanes, reduce(caps, tuning)?)
     })
+}
+
+/// The fewest rows that start and end at a multiple of so many logits.
+const fn fewest_rows(layout: &Layout, logits: u32) -> u32 {
+    logits / gcd(layout.outer_stride(), logits)
 }
 
 const fn gcd(a: u32, b: u32) -> u32 {

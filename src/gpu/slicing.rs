@@ -14,7 +14,7 @@ const KEPT_BYTES: u64 = 128;
 /// The first reading of a row and the second.
 const READINGS: u64 = 2;
 
-/// Elements of a group are counted in 32 bits, to the end of the last unit.
+/// Elements of a window's rows are counted in 32 bits, to the end of the last unit.
 const COUNTABLE: u64 = u32::MAX as u64 - 8;
 
 /// Each row beyond a binding takes dispatches of its own. So many of them are 8 TiB at WebGPU's default limit.
@@ -57,14 +57,14 @@ pub(crate) struct Within {
 }
 
 impl Slicing {
-    /// Slices of `forced` classes, or of as many as are planned, for rows of which `group_rows` are whole units. A logit's widest
+    /// Slices of `forced` classes, or of as many as are planned, for rows of which `step` are whole units. A logit's widest
     /// tensor has `element_bytes`, and a binding room for `room` bytes.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where a slice exceeds a binding; [`Error::Unsupported`] for a forced slice that is not of whole units.
     pub(crate) fn new(
         layout: &Layout,
-        group_rows: u32,
+        step: u32,
         unit: u32,
         element_bytes: u64,
         room: u64,
@@ -77,11 +77,11 @@ impl Slicing {
                 needs: format!("a multiple of {unit} classes"),
             });
         }
-        let group_bytes = element_bytes * u64::from(layout.outer_stride()) * u64::from(group_rows);
+        let step_elements = u64::from(step) * u64::from(layout.outer_stride());
         // The edges go with the first and the last slice, and a slice ends where its last unit does.
         let edges = 2 * u64::from(unit);
         let fitting = (room / element_bytes.max(1)).saturating_sub(edges) / u64::from(classes);
-        let bound = (group_bytes > room).then(|| u32::try_from(fitting).unwrap_or(u32::MAX));
+        let bound = (element_bytes * step_elements > room).then(|| u32::try_from(fitting).unwrap_or(u32::MAX));
         if bound == Some(0) {
             return too_large(
                 "a slice of a row in bytes",
@@ -90,9 +90,8 @@ impl Slicing {
                 "max_storage_buffer_binding_size",
             );
         }
-        let group_elements = u64::from(group_rows) * u64::from(layout.outer_stride());
-        if bound.is_some() && group_elements > COUNTABLE {
-            return too_large("a group of rows in logits", group_elements, COUNTABLE, "a 32-bit index");
+        if bound.is_some() && step_elements > COUNTABLE {
+            return too_large("a group of rows in logits", step_elements, COUNTABLE, "a 32-bit index");
         }
         if bound.is_some() && layout.outer() > MOST_ROWS {
             return too_large(
@@ -105,8 +104,8 @@ impl Slicing {
         Ok(Self { classes, unit, count: layout.classes().div_ceil(classes), bound })
     }
 
-    /// Windows over `count` rows, at multiples of the first of `steps` that fits: as for rows that are not cut, or of a group each
-    /// where that exceeds a binding. What slices come to has a binding of its own, of at most `scratch_binding` bytes.
+    /// Windows over `count` rows, at multiples of the first of `steps` that fits: as for rows that are not cut, or of the last step
+    /// each where that exceeds a binding. What slices come to has a binding of its own, of at most `scratch_binding` bytes.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where it exceeds that.
@@ -119,12 +118,12 @@ impl Slicing {
         scratch_binding: u64,
         alignment: u32,
     ) -> Result<Vec<Window>> {
-        let group = steps.last().map_or(1, |&step| step.max(1));
+        let step = steps.last().map_or(1, |&step| step.max(1));
         let windows = if self.bound.is_none() {
             window::cut(count, steps, row_bytes, max_binding, alignment)?
         } else {
-            let firsts = (0..count).step_by(group as usize);
-            firsts.map(|first| Window { first, count: group.min(count - first) }).collect()
+            let firsts = (0..count).step_by(step as usize);
+            firsts.map(|first| Window { first, count: step.min(count - first) }).collect()
         };
         let longest = windows.first().map_or(0, |window| window.count);
         let (kept, slices) = self.scratch_bytes(longest);
@@ -224,7 +223,7 @@ mod tests {
     fn parts_cover_a_window() {
         let contiguous = |rows, classes| Layout::from(Shape::new(rows, classes));
         let strided = Layout::strided(Shape::new(2, 402), 405).expect("a small layout");
-        for (layout, group_rows, unit) in [
+        for (layout, step, unit) in [
             (contiguous(1, 512), 1, 4),
             (contiguous(4, 403), 4, 4),
             (contiguous(8, 403), 8, 8),
@@ -234,7 +233,7 @@ mod tests {
             (contiguous(3, 65), 8, 8),
         ] {
             for room in [320, 512, 1000] {
-                let slicing = Slicing::new(&layout, group_rows, unit, 4, room, Some(64)).expect("slices that fit");
+                let slicing = Slicing::new(&layout, step, unit, 4, room, Some(64)).expect("slices that fit");
                 let window = Window { first: 0, count: layout.outer() };
                 let parts = slicing.parts(&layout, window);
                 let mut next = 0;

@@ -1,12 +1,12 @@
 //! Everything that one batch in flight needs: the ways of its tensors, kept for the next, and what is known of its submission.
 
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use bytemuck::Pod;
 use half::{bf16, f16};
 use wgpu::BufferUsages;
 
+use super::answer::Answer;
 use super::device::{Gpu, checked_summary};
 use super::kernel::Kernel;
 use super::scratch::{check_buffer, whole};
@@ -47,7 +47,7 @@ struct Flight {
     layout: Layout,
     submission: wgpu::SubmissionIndex,
     start: Instant,
-    end: Receiver<Instant>,
+    end: Answer<Instant>,
 }
 
 /// When a batch was submitted, and when it was known to be finished.
@@ -130,11 +130,8 @@ impl Slot {
         if let Some(gradient) = gradient {
             self.returned.gradient.fetch(device, &mut compute, gradient, sizes.gradient);
         }
-        let (clock, end) = channel();
-        compute.on_submitted_work_done(move || {
-            // Nobody listens where the batch was not pulled.
-            let _ = clock.send(Instant::now());
-        });
+        let (ended, end) = Answer::new();
+        compute.on_submitted_work_done(|| ended(Instant::now()));
         let start = Instant::now();
         let submission = gpu.queue.submit([upload.finish(), compute.finish()]);
         self.flight = Some(Flight { layout, submission, start, end });
@@ -161,7 +158,7 @@ impl Slot {
         if request.gradient == Gradient::InPlace && !layout.is_contiguous() {
             clear_gaps(&layout, &mut gradient);
         }
-        let end = end.recv().unwrap_or_else(|_| Instant::now());
+        let end = end.wait().unwrap_or_else(Instant::now);
         Ok((Evaluation { summary, losses, gradient, details }, Times { start, end }))
     }
 

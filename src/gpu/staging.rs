@@ -1,8 +1,8 @@
 //! Ways to the device and back, kept from batch to batch: each has an end that the host maps and one that the kernels use.
 
-use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use wgpu::{BufferUsages, MapMode};
 
+use super::answer::Answer;
 use crate::{Error, Result};
 
 /// A buffer that grows.
@@ -38,24 +38,21 @@ impl Growing {
 }
 
 /// A mapping that was asked for.
-struct Mapping(OneshotReceiver<bool>);
+struct Mapping(Answer<std::result::Result<(), wgpu::BufferAsyncError>>);
 
 impl Mapping {
     /// Maps the first `bytes` bytes of a buffer once `encoder` is submitted and the device is done with it.
     fn after(encoder: &wgpu::CommandEncoder, buffer: &wgpu::Buffer, mode: MapMode, bytes: u64) -> Self {
-        let (sender, receiver) = oneshot_channel();
-        encoder.map_buffer_on_submit(buffer, mode, ..bytes, move |result| {
-            // Nobody listens where the buffer was not wanted any more.
-            let _ = sender.send(result.is_ok());
-        });
-        Self(receiver)
+        let (give, answer) = Answer::new();
+        encoder.map_buffer_on_submit(buffer, mode, ..bytes, give);
+        Self(answer)
     }
 
-    /// Waits for the answer after the submission has finished: it may be another thread that wgpu lets give it.
+    /// Waits for the answer after the submission has finished.
     fn wait(self) -> Result<()> {
-        match pollster::block_on(self.0.receive()) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Error::Device("a buffer could not be mapped".into())),
+        match self.0.wait() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(Error::Device("a buffer could not be mapped".into())),
             None => Err(Error::Device("a submission never finished".into())),
         }
     }

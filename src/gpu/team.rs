@@ -8,8 +8,8 @@ use crate::{Error, Layout, Result};
 /// Logits in a chunk: what is computed at once.
 pub(super) const CHUNK: u32 = 4;
 
-/// Bytes that a lane of a team loads and stores at once: a chunk, or two of 16-bit logits. Half as many instructions then keep the
-/// same bytes in flight, which is what GPUs are made for. Not measured on one.
+/// Bytes that a lane of a team loads and stores at once, `UNIT` chunks in `shaders/schedule/`: one of float32, or two of 16 bits.
+/// It is the widest load of WGSL, so that 16-bit logits have as many bytes in flight as float32. Not measured on a GPU.
 const UNIT_BYTES: u32 = 16;
 
 /// Lanes for a row, by its length. A row is read in blocks of four chunks a lane; wider workgroups keep more loads in
@@ -24,9 +24,9 @@ const UNCUT: u32 = 32_768;
 /// rows of four times the length hardly more than half.
 const SOFTWARE_UNCUT: u32 = 262_144;
 
-/// Subgroups of a workgroup, where each owns rows. A GPU keeps at most 32 workgroups a processor and may start about one a clock:
-/// workgroups of one subgroup would leave room for as many more unused, and rows of a few hundred bytes be read faster than started.
-/// Wider ones wait for registers longer. Not measured on a GPU.
+/// Subgroups of a workgroup, where each owns rows. A GPU keeps some 32 workgroups a processor, half as many as it has room for
+/// subgroups, and starts about one a clock, which is slower than a row of a few hundred bytes is read: with one subgroup each, lanes
+/// would stay unused. Larger workgroups wait longer for registers. Not measured on a GPU.
 const SUBGROUPS: u32 = 4;
 
 /// Most logits of a lane on a software adapter. llvmpipe ends the loops of an invocation after 65,535 iterations altogether, and says
@@ -36,7 +36,7 @@ const SOFTWARE_LOGITS: u64 = 1 << 17;
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
 
-/// Logits that a lane of a team loads at once, of so many bytes each.
+/// Logits of so many bytes each that a lane loads at once. By itself it takes chunks: its rows are short, and a cache line holds two.
 pub(super) fn unit(team: Team, logit_bytes: u64) -> u32 {
     match (team, logit_bytes) {
         (Team::Workgroup | Team::Subgroup | Team::Slices, 2) => UNIT_BYTES / 2,
@@ -79,10 +79,10 @@ pub(super) fn lanes_of_subgroups(caps: &Caps, tuning: Tuning) -> Result<(u32, u3
         return unsupported("Features::SUBGROUP, and subgroups that are all of one size".into());
     };
     let lanes = lanes(SUBGROUPS * size, 0, caps, tuning)?;
-    match tuning.lanes {
-        Some(forced) if forced < size => unsupported(format!("a workgroup of at least {size} lanes")),
-        _ => Ok((lanes.max(size), size)),
+    if tuning.lanes.is_some() && lanes < size {
+        return unsupported(format!("a workgroup of at least {size} lanes"));
     }
+    Ok((lanes.max(size), size))
 }
 
 /// Lanes of a workgroup that owns a row of so many classes, on a GPU.
@@ -95,7 +95,7 @@ pub(super) fn lanes_of_row(classes: u32, reduce: Reduce, caps: &Caps) -> u32 {
     LANES.iter().find(|(longest, _)| classes <= *longest).map_or(256, |(_, lanes)| *lanes)
 }
 
-/// Lanes of a workgroup, which shares `logits` logits.
+/// Lanes of a workgroup that shares `logits` logits: those that are forced, or `planned` on a GPU.
 pub(super) fn lanes(planned: u32, logits: u64, caps: &Caps, tuning: Tuning) -> Result<u32> {
     let planned = if caps.software {
         let needed = logits.div_ceil(SOFTWARE_LOGITS).next_power_of_two();
@@ -138,6 +138,7 @@ pub(super) fn check_lanes(logits: u64, lanes: u32, caps: &Caps) -> Result<()> {
     })
 }
 
+/// How lanes combine: through subgroups where the device has them.
 pub(super) fn reduce(caps: &Caps, tuning: Tuning) -> Result<Reduce> {
     match tuning.reduce {
         Some(Reduce::Subgroup) if !caps.subgroups => {

@@ -13,7 +13,7 @@ pub struct Tuning {
     pub reduce: Option<Reduce>,
     /// Who owns a row where the class axis is last.
     pub team: Option<Team>,
-    /// Whether the lanes of a workgroup hold their row in registers.
+    /// Whether the lanes of a workgroup or a subgroup hold their row in registers.
     pub held: Option<bool>,
     /// Classes of a slice, a multiple of 4 (of 16-bit logits 8), where the team is one a slice.
     pub slice: Option<u32>,

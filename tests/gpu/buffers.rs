@@ -1,11 +1,13 @@
 //! A kernel recorded by hand: bindings at offsets, in buffers with guard bytes in front and behind.
 
 use bytemuck::Zeroable;
+use half::{bf16, f16};
 use logloss::gpu::{Gpu, Inputs, Kernel, Outputs};
-use logloss::{Evaluation, Gradient, Request, Result, Summary};
+use logloss::{Batch, DType, Evaluation, Gradient, Layout, Request, Result, Summary, Targets, Unit};
 use wgpu::BufferUsages;
 
 use crate::case::Case;
+use crate::stored::gradient_dtype;
 
 const GUARD: u8 = 0xa5;
 pub const USAGE: BufferUsages = BufferUsages::STORAGE.union(BufferUsages::COPY_SRC).union(BufferUsages::COPY_DST);
@@ -23,14 +25,14 @@ pub struct Place {
 pub struct Guarded {
     pub buffer: wgpu::Buffer,
     pub place: Place,
-    pub bytes: u64,
+    /// What it held at first.
+    content: Vec<u8>,
 }
 
 impl Guarded {
     pub fn new(gpu: &Gpu, data: &[u8], place: Place) -> Self {
-        let bytes = data.len() as u64;
         // A binding may not be empty, nor a copy end within a word.
-        let size = (place.offset + bytes + place.behind).max(place.offset + 16).next_multiple_of(4);
+        let size = (place.offset + data.len() as u64 + place.behind).max(place.offset + 16).next_multiple_of(4);
         let mut content = vec![GUARD; size as usize];
         content[place.offset as usize..][..data.len()].copy_from_slice(data);
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -40,7 +42,7 @@ impl Guarded {
             mapped_at_creation: false,
         });
         gpu.queue.write_buffer(&buffer, 0, &content);
-        Self { buffer, place, bytes }
+        Self { buffer, place, content: data.to_vec() }
     }
 
     /// A tensor to be written: full of guard bytes, so that what stays unwritten shows.
@@ -57,19 +59,21 @@ impl Guarded {
     pub fn read<T: bytemuck::Pod>(&self, gpu: &Gpu) -> Vec<T> {
         let all = gpu.read_back(&[(&self.buffer, self.buffer.size())]).expect("a read back").remove(0);
         let (front, rest) = all.split_at(self.place.offset as usize);
-        let (tensor, behind) = rest.split_at(self.bytes as usize);
+        let (tensor, behind) = rest.split_at(self.content.len());
         assert!(front.iter().all(|&b| b == GUARD), "bytes in front of the tensor were written");
         assert!(behind.iter().all(|&b| b == GUARD), "bytes behind the tensor were written");
         bytemuck::pod_collect_to_vec(tensor)
     }
 }
 
-/// Every tensor of a case, each at a place of its own.
+/// Every tensor of a batch, each at a place of its own.
 pub struct Tensors {
-    pub request: Request,
+    layout: Layout,
+    request: Request,
     pub logits: Guarded,
     pub targets: Guarded,
     pub class_weights: Option<Guarded>,
+    pub pos_weights: Option<Guarded>,
     pub row_weights: Option<Guarded>,
     pub losses: Guarded,
     pub details: Option<Guarded>,
@@ -79,18 +83,30 @@ pub struct Tensors {
 
 impl Tensors {
     pub fn new(gpu: &Gpu, case: &Case, request: Request, place: Place) -> Self {
-        let (rows, elements) = (u64::from(case.shape.rows), case.shape.elements());
+        Self::of_batch(gpu, &case.batch(), Unit::Row, request, place)
+    }
+
+    /// With one loss a `unit`.
+    pub fn of_batch(gpu: &Gpu, batch: &Batch<'_>, unit: Unit, request: Request, place: Place) -> Self {
+        let layout = batch.layout;
         let input = |data: &[u8]| Guarded::new(gpu, data, place);
+        let weights = |weights: Option<&[f32]>| weights.map(|weights| input(bytemuck::cast_slice(weights)));
         let output = |bytes| Guarded::unwritten(gpu, bytes, place);
+        let separate = matches!(request.gradient, Gradient::Separate | Gradient::Widened);
         Self {
+            layout,
             request,
-            logits: input(bytemuck::cast_slice(&case.logits)),
-            targets: input(bytemuck::cast_slice(&case.targets)),
-            class_weights: case.class_weights.as_ref().map(|w| input(bytemuck::cast_slice(w))),
-            row_weights: case.row_weights.as_ref().map(|w| input(bytemuck::cast_slice(w))),
-            losses: output(4 * rows),
-            details: request.details.then(|| output(16 * rows)),
-            gradient: (request.gradient == Gradient::Separate).then(|| output(4 * elements)),
+            logits: input(batch.logits.as_bytes()),
+            targets: match batch.targets {
+                Targets::Classes(targets) => input(bytemuck::cast_slice(targets)),
+                Targets::Dense(targets) => input(bytemuck::cast_slice(targets)),
+            },
+            class_weights: weights(batch.class_weights),
+            pos_weights: weights(batch.pos_weights),
+            row_weights: weights(batch.row_weights),
+            losses: output(4 * unit.count(&layout)),
+            details: request.details.then(|| output(16 * u64::from(layout.rows()))),
+            gradient: separate.then(|| output(gradient_dtype(request).bytes() * layout.span())),
             summary: output(64),
         }
     }
@@ -100,7 +116,7 @@ impl Tensors {
             logits: self.logits.binding(),
             targets: self.targets.binding(),
             class_weights: self.class_weights.as_ref().map(Guarded::binding),
-            pos_weights: None,
+            pos_weights: self.pos_weights.as_ref().map(Guarded::binding),
             row_weights: self.row_weights.as_ref().map(Guarded::binding),
         }
     }
@@ -114,6 +130,20 @@ impl Tensors {
         }
     }
 
+    /// Records, submits, reads; a bad target is no error here. Without `losses`, the kernel is not asked for them.
+    #[track_caller]
+    pub fn run(&self, gpu: &Gpu, kernel: &Kernel, losses: bool) -> Result<Evaluation> {
+        let mut outputs = self.outputs();
+        outputs.losses = outputs.losses.filter(|_| losses);
+        let mut encoder = encoder(gpu);
+        kernel.encode(&mut encoder, self.layout, &self.inputs(), &outputs)?;
+        gpu.queue.submit([encoder.finish()]);
+        let got = self.read(gpu);
+        gpu.check()?;
+        Ok(got)
+    }
+
+    /// Everything that was written. Gaps in a gradient are 0, after a look at whether they still hold what they did.
     #[track_caller]
     pub fn read(&self, gpu: &Gpu) -> Evaluation {
         let gradient = match self.request.gradient {
@@ -125,8 +155,31 @@ impl Tensors {
             summary: self.summary.read(gpu).first().copied().unwrap_or(Summary::zeroed()),
             losses: self.losses.read(gpu),
             details: self.details.as_ref().map_or_else(Vec::new, |d| d.read(gpu)),
-            gradient: gradient.map_or_else(Vec::new, |g| g.read(gpu)),
+            gradient: gradient.map_or_else(Vec::new, |gradient| match gradient_dtype(self.request) {
+                DType::F32 => self.without_gaps(gpu, gradient, |x: f32| x),
+                DType::F16 => self.without_gaps(gpu, gradient, f16::to_f32),
+                DType::Bf16 => self.without_gaps(gpu, gradient, bf16::to_f32),
+            }),
         }
+    }
+
+    #[track_caller]
+    fn without_gaps<T: bytemuck::Pod>(&self, gpu: &Gpu, gradient: &Guarded, widened: impl Fn(T) -> f32) -> Vec<f32> {
+        let (now, before) = (gradient.read::<T>(gpu), bytemuck::pod_collect_to_vec::<u8, T>(&gradient.content));
+        let (stride, own) =
+            (self.layout.outer_stride() as usize, (self.layout.classes() * self.layout.inner()) as usize);
+        now.into_iter()
+            .zip(before)
+            .enumerate()
+            .map(|(i, (now, before))| {
+                if i % stride < own {
+                    return widened(now);
+                }
+                let (now, before) = (bytemuck::bytes_of(&now), bytemuck::bytes_of(&before));
+                assert_eq!(now, before, "{:?} {:?}: element {i}, in a gap, was written", self.layout, self.request);
+                0.0
+            })
+            .collect()
     }
 }
 
@@ -134,13 +187,7 @@ pub fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
     gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("the caller's") })
 }
 
-/// Records, submits, reads; a bad target is no error here.
+/// A case, every tensor at the same place of a buffer of its own.
 pub fn run(gpu: &Gpu, kernel: &Kernel, case: &Case, request: Request, place: Place) -> Result<Evaluation> {
-    let tensors = Tensors::new(gpu, case, request, place);
-    let mut encoder = encoder(gpu);
-    kernel.encode(&mut encoder, case.shape, &tensors.inputs(), &tensors.outputs())?;
-    gpu.queue.submit([encoder.finish()]);
-    let got = tensors.read(gpu);
-    gpu.check()?;
-    Ok(got)
+    Tensors::new(gpu, case, request, place).run(gpu, kernel, true)
 }

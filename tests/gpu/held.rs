@@ -1,12 +1,13 @@
 //! Rows whose lanes hold them in registers: on both sides of every number of chunks that a lane holds.
 
 use logloss::gpu::{Team, Tuning};
-use logloss::{DType, Error, Gradient, Layout, Shape};
+use logloss::{DType, Error, Gradient};
 
 use crate::case::{
     Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, SEPARATE, SEPARATE_WITH_DETAILS, bits, plain, reductions,
 };
-use crate::rows::{GRADIENTS, check, losses};
+use crate::rows::{check, losses};
+use crate::stored::{GRADIENTS, strided};
 
 const fn held(lanes: u32) -> Tuning {
     Tuning { team: Some(Team::Workgroup), held: Some(true), lanes: Some(lanes), ..Tuning::PLANNED }
@@ -41,7 +42,7 @@ fn a_row_that_does_not_fit_is_an_error() {
 
 #[test]
 fn every_loss_element_type_and_place() {
-    let layout = Layout::strided(Shape::new(5, 23), 26).expect("a small layout");
+    let layout = strided(5, 23, 3);
     for dtype in DType::ALL {
         for gradient in GRADIENTS {
             check(losses()[0].as_ref(), layout, dtype, gradient, held(4));

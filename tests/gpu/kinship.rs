@@ -2,11 +2,12 @@
 
 use logloss::{
     Activation, AnyLoss, Batch, BceWithLogits, CrossEntropy, Dice, Divergence, Evaluation, Focal, Gradient, KlDiv,
-    Layout, LogitDivergence, MultiMargin, Reduction, Request, Shape, SoftCrossEntropy, Tversky,
+    LogitDivergence, MultiMargin, Reduction, Request, Shape, SoftCrossEntropy, Tversky,
 };
 
 use crate::case::close;
 use crate::common::random::Random;
+use crate::stored::planes;
 
 const GRADIENT: Request = Request { gradient: Gradient::Separate, ..Request::FORWARD };
 const ROWS: u32 = 24;
@@ -82,7 +83,7 @@ fn a_shift_of_all_logits_changes_no_bit() {
             same(&loss, &Batch::new(shape, &logits, &teacher), &Batch::new(shape, &shifted, &teacher));
         }
         let dice = Dice::default();
-        let planes = Layout::planes(2, CLASSES, ROWS / 2).expect("a small layout");
+        let planes = planes(2, CLASSES, ROWS / 2);
         same(&dice, &Batch::new(planes, &logits, &classes), &Batch::new(planes, &shifted, &classes));
     }
 }
@@ -160,7 +161,7 @@ fn a_tiny_divergence_keeps_its_digits() {
 #[test]
 fn tversky_in_balance_is_dice() {
     let (logits, classes) = (logits(9), indices());
-    let batch = Batch::new(Layout::planes(2, CLASSES, ROWS / 2).expect("a small layout"), &logits, &classes);
+    let batch = Batch::new(planes(2, CLASSES, ROWS / 2), &logits, &classes);
     for activation in [Activation::Softmax, Activation::Sigmoid] {
         // Both parts of Dice's fraction are twice those of Tversky's.
         let dice = Dice { activation, smooth_nr: 0.5, smooth_dr: 0.5, ..Default::default() };

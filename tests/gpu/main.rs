@@ -21,6 +21,7 @@ mod regions;
 mod rows;
 mod slices;
 mod small_limits;
+mod stored;
 mod stream;
 mod subgroups;
 mod support;

@@ -11,6 +11,7 @@ use logloss::{
 use crate::case::close;
 use crate::common::assert_close;
 use crate::common::random::Random;
+use crate::stored::{GRADIENTS, Stored, assert_gradient, planes, strided};
 
 /// Every loss of rows, with options that have all of its terms.
 pub fn losses() -> Vec<Box<dyn AnyLoss>> {
@@ -51,31 +52,6 @@ pub fn losses() -> Vec<Box<dyn AnyLoss>> {
         Box::new(divergence(Divergence::ReverseKl)),
         Box::new(LogitDivergence { z_loss: 1e-3, softcap: Some(8.0), ..divergence(Divergence::JensenShannon) }),
     ]
-}
-
-/// Logits of an element type.
-pub enum Stored {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-    Bf16(Vec<bf16>),
-}
-
-impl Stored {
-    pub fn new(dtype: DType, values: &[f32]) -> Self {
-        match dtype {
-            DType::F32 => Self::F32(values.to_vec()),
-            DType::F16 => Self::F16(values.iter().map(|&x| f16::from_f32(x)).collect()),
-            DType::Bf16 => Self::Bf16(values.iter().map(|&x| bf16::from_f32(x)).collect()),
-        }
-    }
-
-    pub fn logits(&self) -> Logits<'_> {
-        match self {
-            Self::F32(values) => values.into(),
-            Self::F16(values) => values.into(),
-            Self::Bf16(values) => values.into(),
-        }
-    }
 }
 
 /// Tensors of a batch, the same on every run. Gaps hold NaN.
@@ -146,19 +122,9 @@ impl Tensors {
     }
 }
 
-/// Largest rounding of a number of this size in the gradient's element type.
-pub fn half_step(dtype: DType, gradient: Gradient, want: f64) -> f64 {
-    let (bits, smallest) = match (dtype, gradient) {
-        (DType::F32, _) | (_, Gradient::Widened) => return 0.0,
-        (DType::F16, _) => (11, 2_f64.powi(-25)),
-        (DType::Bf16, _) => (8, 0.0),
-    };
-    (want.abs() * 2_f64.powi(-bits)).max(smallest)
-}
-
 /// A gradient is a difference of a probability and a target, times the weights of row and class, below 2 each, over the
 /// temperature, above 0.7: where the difference is small, 1e-7 of 4 / 0.7 is what is left of float32.
-const GRADIENT_ABSOLUTE: f64 = 1e-7 * 4.0 / 0.7;
+pub const GRADIENT_ABSOLUTE: f64 = 1e-7 * 4.0 / 0.7;
 
 #[track_caller]
 pub fn check(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradient, tuning: Tuning) {
@@ -174,22 +140,10 @@ pub fn check(loss: &dyn AnyLoss, layout: Layout, dtype: DType, gradient: Gradien
     assert_close(&format!("{name} losses"), &got.losses, &want.losses, 1e-5, 1e-7);
     assert_close(&format!("{name} loss"), &[got.summary.loss], &[want.loss], 1e-5, 1e-7);
     assert_eq!(got.summary.non_finite, 0, "{name}");
-    if gradient == Gradient::No {
-        return;
-    }
-    assert_eq!(got.gradient.len(), want.gradient.len(), "{name}");
-    for (i, (&got, &want)) in got.gradient.iter().zip(&want.gradient).enumerate() {
-        let tolerance = (1e-5 * want.abs()).max(GRADIENT_ABSOLUTE) + half_step(dtype, gradient, want);
-        assert!((f64::from(got) - want).abs() <= tolerance, "{name} gradient {i}: {got:e}, want {want:e}");
-    }
+    assert_gradient(&name, request, &got.gradient, &want.gradient, GRADIENT_ABSOLUTE);
 }
 
-pub const GRADIENTS: [Gradient; 4] = [Gradient::No, Gradient::Separate, Gradient::Widened, Gradient::InPlace];
-
 fn layouts() -> Vec<Layout> {
-    let strided =
-        |rows, classes, gap| Layout::strided(Shape::new(rows, classes), classes + gap).expect("a small layout");
-    let planes = |outer, classes, inner| Layout::planes(outer, classes, inner).expect("a small layout");
     vec![
         Shape::new(5, 3).into(),
         Shape::new(3, 37).into(),
@@ -240,11 +194,7 @@ fn every_element_type_layout_and_place() {
 fn windows_of_samples_and_of_strided_rows() {
     let tuning = Tuning { max_binding: Some(1024), ..Tuning::PLANNED };
     for loss in [&losses()[0], &losses()[8]] {
-        for layout in [
-            Layout::strided(Shape::new(40, 7), 9).expect("small"),
-            Layout::planes(6, 5, 12).expect("small"),
-            Layout::planes(7, 3, 5).expect("small"),
-        ] {
+        for layout in [strided(40, 7, 2), planes(6, 5, 12), planes(7, 3, 5)] {
             for dtype in DType::ALL {
                 check(loss.as_ref(), layout, dtype, Gradient::Separate, tuning);
                 check(loss.as_ref(), layout, dtype, Gradient::InPlace, tuning);
@@ -308,7 +258,7 @@ fn a_16_bit_gradient_is_the_float32_gradient_rounded_once() {
 fn odd_logits() {
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     for loss in losses() {
-        for layout in [Layout::from(Shape::new(9, 6)), Layout::planes(1, 6, 9).expect("small")] {
+        for layout in [Layout::from(Shape::new(9, 6)), planes(1, 6, 9)] {
             let mut tensors = Tensors::new(loss.as_ref(), layout);
             let mut set = |row, class, x| tensors.logits[layout.element(row, class) as usize] = x;
             set(1, 2, nan);

@@ -5,7 +5,8 @@ use logloss::wgpu::util::DeviceExt;
 use logloss::{CrossEntropy, DType, Gradient, Layout, Reduction, Shape, wgpu};
 
 use crate::case::{Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, Loss, SEPARATE, SEPARATE_WITH_DETAILS, bits, plain};
-use crate::rows::{GRADIENTS, check, losses};
+use crate::rows::{check, losses};
+use crate::stored::{GRADIENTS, strided};
 
 const fn sliced(classes: u32) -> Tuning {
     Tuning { team: Some(Team::Slices), slice: Some(classes), lanes: Some(4), ..Tuning::PLANNED }
@@ -26,8 +27,7 @@ fn one_slice_and_two_and_a_class_more_or_less() {
 
 #[test]
 fn every_loss_element_type_and_place() {
-    let strided = |classes, stride| Layout::strided(Shape::new(5, classes), stride).expect("a small layout");
-    let layouts = [Layout::from(Shape::new(3, 37)), strided(23, 26)];
+    let layouts = [Layout::from(Shape::new(3, 37)), strided(5, 23, 3)];
     // The element type and the place are the same fragments for every loss.
     for dtype in DType::ALL {
         for gradient in GRADIENTS {
@@ -44,11 +44,7 @@ fn every_loss_element_type_and_place() {
 /// A binding holds a part of a row: of an aligned one, of one in a group of four, of the last of a batch, of one with a gap.
 #[test]
 fn rows_beyond_a_binding() {
-    for layout in [
-        Layout::from(Shape::new(2, 512)),
-        Layout::from(Shape::new(6, 403)),
-        Layout::strided(Shape::new(3, 402), 405).expect("a small layout"),
-    ] {
+    for layout in [Shape::new(2, 512).into(), Shape::new(6, 403).into(), strided(3, 402, 3)] {
         let tuning = Tuning { max_binding: Some(1024), ..sliced(64) };
         for loss in losses() {
             check(loss.as_ref(), layout, DType::F32, Gradient::InPlace, tuning);

@@ -6,6 +6,7 @@ use logloss::gpu::{Gpu, adapters, instance};
 use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape, Unit, reference};
 
 use crate::common::assert_close;
+use crate::stored::{planes, strided};
 use crate::support::{Example, losses};
 
 /// 64 KiB a binding, 16 workgroups a dimension, 1 KiB of workgroup memory, 64 invocations; neither subgroups nor float16.
@@ -35,11 +36,7 @@ fn run(gpu: &Gpu, loss: &dyn AnyLoss, batch: &Batch<'_>, gradient: Gradient) -> 
 fn every_loss_gives_the_same_numbers() {
     let widened = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
     // 96,000 logits, 375 KiB: more than five bindings; some 3,000 rows are more workgroups than a dimension has.
-    let layouts = [
-        Layout::from(Shape::new(3200, 30)),
-        Layout::strided(Shape::new(1000, 90), 97).expect("a small layout"),
-        Layout::planes(24, 5, 800).expect("a small layout"),
-    ];
+    let layouts = [Layout::from(Shape::new(3200, 30)), strided(1000, 90, 7), planes(24, 5, 800)];
     for loss in losses() {
         for layout in layouts {
             // Where every row is a sample, the sums of so many regions exceed a binding, which is an error that says so.
@@ -66,7 +63,7 @@ fn every_loss_gives_the_same_numbers() {
 #[test]
 fn float16_is_packed_where_it_is_not_native() {
     for loss in losses() {
-        let example = Example::new(loss.as_ref(), Layout::planes(4, 5, 33).expect("a small layout"));
+        let example = Example::new(loss.as_ref(), planes(4, 5, 33));
         let stored = example.stored(DType::F16);
         let batch = example.batch(loss.as_ref(), stored.logits());
         let got = run(small(), loss.as_ref(), &batch, Gradient::Widened);

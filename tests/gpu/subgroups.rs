@@ -1,10 +1,11 @@
 //! Subgroups that own rows, several to a workgroup: idle ones in the last, every loss, and the bits of a workgroup that is one.
 
 use logloss::gpu::{Caps, Reduce, Team, Tuning};
-use logloss::{DType, Error, Gradient, Layout, Shape};
+use logloss::{DType, Error, Gradient, Shape};
 
 use crate::case::{Case, FORWARD, IN_PLACE, IN_PLACE_WITH_DETAILS, SEPARATE, SEPARATE_WITH_DETAILS, bits, plain};
-use crate::rows::{GRADIENTS, check, losses};
+use crate::rows::{check, losses};
+use crate::stored::{GRADIENTS, strided};
 
 /// Lanes of a subgroup of the adapter under test, and workgroups of four of them.
 fn four() -> Option<(u32, Tuning)> {
@@ -49,7 +50,7 @@ fn lengths_of_rows() {
 #[test]
 fn every_loss_element_type_and_place() {
     let Some((_, tuning)) = four() else { return };
-    let strided = Layout::strided(Shape::new(9, 23), 26).expect("a small layout");
+    let strided = strided(9, 23, 3);
     for dtype in DType::ALL {
         for gradient in GRADIENTS {
             check(losses()[0].as_ref(), strided, dtype, gradient, tuning);

@@ -12,7 +12,7 @@ use logloss::{
 
 use crate::common::assert_close;
 use crate::common::random::Random;
-use crate::rows::Stored;
+use crate::stored::{Stored, planes, strided};
 
 /// Every loss, with its own defaults.
 pub fn losses() -> Vec<Box<dyn AnyLoss>> {
@@ -40,11 +40,7 @@ pub fn losses() -> Vec<Box<dyn AnyLoss>> {
 
 /// Samples, classes and positions of the batch, by the name of its layout. Nothing is a multiple of a chunk.
 fn layouts() -> [(&'static str, Layout); 3] {
-    [
-        ("(N, C)", Shape::new(6, 5).into()),
-        ("(N, C), row stride", Layout::strided(Shape::new(6, 5), 7).expect("a small layout")),
-        ("(N, C, d1..dk)", Layout::planes(2, 5, 9).expect("a small layout")),
-    ]
+    [("(N, C)", Shape::new(6, 5).into()), ("(N, C), row stride", strided(6, 5, 2)), ("(N, C, d1..dk)", planes(2, 5, 9))]
 }
 
 /// A batch that the loss takes.

@@ -15,7 +15,7 @@ use crate::output;
                   -words: word by word, where logits do not start or end on a chunk of four\n  \
                   PLACE     of the gradient: forward (none), separate, widened (in float32), in_place\n  \
                   SCHEDULE  workgroup or subgroup: a workgroup owns a row; its lanes combine so\n            \
-                  one_subgroup: a subgroup owns a row\n            \
+                  one_subgroup: a subgroup owns a row; slices: a workgroup owns a part of one\n            \
                   lane: a lane owns a row; planes: a lane owns four positions\n            \
                   chunks or entries: a workgroup owns a block of logits\n\n\
                   Losses of regions are region_sums/STORAGE/forward/REDUCE, region_fold/REDUCE, FRAGMENT/finish/REDUCE and \

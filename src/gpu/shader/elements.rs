@@ -101,7 +101,8 @@ impl Elements {
         all
     }
 
-    /// In pairs of chunks where lanes share a row and elements have 16 bits, unless it is word by word.
+    /// What reads the logits and writes their gradient: by words, or in chunks, of which lanes that share a row take two of 16 bits
+    /// at once.
     pub(super) fn fragments(self, schedule: RowSchedule) -> Vec<Fragment> {
         const BY_WORDS: Fragment = fragment!("place/store_words.wgsl");
         const BY_CHUNKS: Fragment = fragment!("place/store_chunks.wgsl");

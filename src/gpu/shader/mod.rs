@@ -7,8 +7,7 @@ mod elements;
 mod fragment;
 mod losses;
 mod schedule;
-
-use std::borrow::Cow;
+mod source;
 
 pub use elements::{Elements, Place, Storage};
 pub(crate) use losses::Family;
@@ -17,11 +16,6 @@ pub(crate) use schedule::MOST_HELD;
 pub use schedule::{Reduce, RowSchedule};
 
 use super::switch::Switch;
-use bindings::{
-    CLASS_WEIGHTS, CONTRIBUTIONS, DETAILS, GRADIENT, INPUT, KEPT, LOGITS, LOSSES, OUTPUT, PARTIALS, REGIONS,
-    ROW_WEIGHTS, STATUS, SURVEY, TARGETS,
-};
-use fragment::{Fragment, fragment};
 
 /// A composed shader: which fragments it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -232,132 +226,6 @@ impl Shader {
                 Switch::FocalTerm,
             ],
             _ => Vec::new(),
-        }
-    }
-
-    /// The composed WGSL, each fragment under a comment that names it.
-    #[must_use]
-    pub fn source(self) -> Cow<'static, str> {
-        const MATH: Fragment = fragment!("math/elementary.wgsl");
-        const SOFTCAP: Fragment = fragment!("math/softcap.wgsl");
-        const WEIGHTS: Fragment = fragment!("row/weights.wgsl");
-        const IGNORE: Fragment = fragment!("row/ignore.wgsl");
-        const TARGET: Fragment = fragment!("row/target.wgsl");
-        const STATUS_FRAGMENT: Fragment = fragment!("row/status.wgsl");
-        const QUADS: Fragment = fragment!("schedule/quads.wgsl");
-        const REGION: [Fragment; 4] = [
-            IGNORE,
-            fragment!("region/targets.wgsl"),
-            fragment!("region/prediction.wgsl"),
-            fragment!("region/pointwise.wgsl"),
-        ];
-        let mut parts = vec![fragment!("params.wgsl")];
-        match self {
-            Self::Rows { fragment, elements, schedule } => {
-                parts.extend(elements.fragments(schedule));
-                parts.extend(match schedule {
-                    RowSchedule::Workgroup(reduce) => vec![reduce.fragment(), MATH, SOFTCAP],
-                    RowSchedule::Subgroup => vec![fragment!("reduce/one_subgroup.wgsl"), MATH, SOFTCAP],
-                    RowSchedule::Lane | RowSchedule::Planes => vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
-                    RowSchedule::Slices => vec![Reduce::Workgroup.fragment(), MATH, SOFTCAP],
-                    RowSchedule::Blocks { entries: false } => {
-                        vec![Reduce::Workgroup.fragment(), MATH, fragment!("element/chunks.wgsl")]
-                    }
-                    RowSchedule::Blocks { entries: true } => {
-                        vec![Reduce::Workgroup.fragment(), MATH, fragment!("element/entries.wgsl")]
-                    }
-                });
-                parts.extend(fragment.family().parts());
-                parts.extend(fragment.parts());
-                const CHUNKS: Fragment = fragment!("schedule/row_chunks.wgsl");
-                const HELD: Fragment = fragment!("schedule/held.wgsl");
-                const ROWS: Fragment = fragment!("schedule/rows.wgsl");
-                parts.extend(match schedule {
-                    RowSchedule::Workgroup(_) => vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, HELD, ROWS],
-                    RowSchedule::Subgroup => vec![fragment!("schedule/team_subgroup.wgsl"), CHUNKS, HELD, ROWS],
-                    RowSchedule::Lane => {
-                        vec![fragment!("schedule/team_lane.wgsl"), CHUNKS, fragment!("schedule/reread.wgsl"), ROWS]
-                    }
-                    RowSchedule::Slices => vec![CHUNKS, fragment!("schedule/slices.wgsl")],
-                    RowSchedule::Planes => vec![QUADS, fragment!("schedule/planes.wgsl")],
-                    RowSchedule::Blocks { .. } => vec![fragment!("schedule/elements.wgsl")],
-                });
-            }
-            Self::RegionSums { elements, reduce } => {
-                parts.extend(elements.fragments(RowSchedule::Planes));
-                parts.extend([reduce.fragment(), MATH, QUADS]);
-                parts.extend(REGION);
-                parts.extend([STATUS_FRAGMENT, fragment!("schedule/region_sums.wgsl")]);
-            }
-            Self::RegionFold { reduce } => parts.extend([reduce.fragment(), fragment!("pass/region_fold.wgsl")]),
-            Self::RegionFinish { fragment, reduce } => {
-                parts.extend([reduce.fragment(), MATH, WEIGHTS, STATUS_FRAGMENT]);
-                parts.extend(fragment.parts());
-                parts.push(fragment!("pass/region_finish.wgsl"));
-            }
-            Self::RegionGradient { elements } => {
-                parts.extend(elements.fragments(RowSchedule::Planes));
-                parts.extend([MATH, QUADS]);
-                parts.extend(REGION);
-                parts.push(fragment!("schedule/region_gradient.wgsl"));
-            }
-            Self::Survey { reduce } => {
-                parts.extend([reduce.fragment(), WEIGHTS, IGNORE, TARGET, fragment!("pass/survey.wgsl")]);
-            }
-            Self::Sum { reduce } => parts.extend([reduce.fragment(), fragment!("pass/sum.wgsl")]),
-            Self::Gather => {
-                let reduce = Reduce::Workgroup.fragment();
-                parts.extend([reduce, WEIGHTS, IGNORE, TARGET, fragment!("pass/gather.wgsl")]);
-            }
-            Self::Summary => parts.push(fragment!("pass/summary.wgsl")),
-            Self::Mean => parts.push(fragment!("pass/mean.wgsl")),
-        }
-        let mut source = String::from("override WORKGROUP_SIZE: u32 = 64u;\n");
-        for part in parts {
-            source.push_str(&format!("\n// ---- {} ----\n\n{}", part.path, part.source));
-        }
-        source.into()
-    }
-
-    /// The storage bindings of an entry point: (binding, read only).
-    pub(crate) fn bindings(self, entry_point: &str) -> Vec<(u32, bool)> {
-        match self {
-            Self::Rows { fragment, elements, schedule: RowSchedule::Slices } => {
-                let own = [(KEPT, false), (PARTIALS, false)];
-                let all = [elements.bindings(), fragment.family().bindings().to_vec(), own.to_vec()].concat();
-                let used = |binding: &u32| match entry_point {
-                    "find_targets" => [LOGITS, TARGETS, CLASS_WEIGHTS, ROW_WEIGHTS, KEPT].contains(binding),
-                    "finish_rows" => ![LOGITS, GRADIENT].contains(binding),
-                    "map_slices" => ![ROW_WEIGHTS, LOSSES, STATUS, PARTIALS].contains(binding),
-                    _ => ![GRADIENT, LOSSES, DETAILS, STATUS].contains(binding),
-                };
-                all.into_iter().filter(|(binding, _)| used(binding)).collect()
-            }
-            Self::Rows { fragment, elements, .. } => {
-                [elements.bindings(), fragment.family().bindings().to_vec()].concat()
-            }
-            Self::RegionSums { elements, .. } => {
-                [elements.bindings(), vec![(TARGETS, true), (LOSSES, false), (STATUS, false)]].concat()
-            }
-            Self::RegionGradient { elements } => [elements.bindings(), vec![(TARGETS, true), (LOSSES, true)]].concat(),
-            Self::RegionFold { .. } => vec![(INPUT, true), (OUTPUT, false)],
-            Self::RegionFinish { .. } => vec![
-                (REGIONS, false),
-                (CONTRIBUTIONS, false),
-                (SURVEY, true),
-                (CLASS_WEIGHTS, true),
-                (LOSSES, false),
-                (STATUS, false),
-            ],
-            Self::Survey { .. } if entry_point == "survey_rows" => {
-                vec![(OUTPUT, false), (TARGETS, true), (CLASS_WEIGHTS, true), (ROW_WEIGHTS, true)]
-            }
-            Self::Survey { .. } | Self::Sum { .. } | Self::Mean => vec![(INPUT, true), (OUTPUT, false)],
-            Self::Gather => {
-                vec![(INPUT, true), (OUTPUT, false), (TARGETS, true), (CLASS_WEIGHTS, true), (ROW_WEIGHTS, true)]
-            }
-            Self::Summary if entry_point == "denominator" => vec![(1, true), (3, false)],
-            Self::Summary => vec![(1, true), (2, true), (3, false), (4, false)],
         }
     }
 }

@@ -3,9 +3,8 @@
 use logloss::{AnyLoss, Layout, Reduction, cpu, reference};
 
 use super::case::{Case, Pass};
-use super::clock::seconds;
 use super::data::{Data, Elements};
-use super::host::Host;
+use super::host::{Host, seconds};
 
 /// A case on the CPU engine.
 pub(super) struct CpuSubject {

@@ -3,9 +3,9 @@
 use logloss::gpu::{AdapterChoice, Gpu};
 use logloss::wgpu::DeviceType;
 use logloss::{Error, wgpu};
+use logloss_yardsticks::Clock;
 
 use super::case::Case;
-use super::clock::Clock;
 use super::device_copy::DeviceCopy;
 use super::results::DeviceFacts;
 use crate::commands::devices;
@@ -76,6 +76,6 @@ fn trusted_clock(gpu: &Gpu, copy: &DeviceCopy) -> logloss::Result<Clock> {
     let times = (1e9 / copy.traffic()).ceil().clamp(1.0, 64.0) as u32;
     copy.run(gpu, &clock, 1)?;
     let lap = copy.run(gpu, &clock, times)?;
-    let agrees = lap.kernel > 0.25 * lap.call && lap.kernel <= 1.05 * lap.call;
+    let agrees = lap.device > 0.25 * lap.call && lap.device <= 1.05 * lap.call;
     Ok(if agrees { clock } else { Clock::of_host() })
 }

@@ -2,10 +2,11 @@
 
 use logloss::gpu::{Gpu, Inputs, Kernel, Outputs};
 use logloss::{Error, Layout, Reduction, Request, Summary, wgpu};
+use logloss_yardsticks::{Clock, Lap, wait};
 
 use super::case::{Case, Pass};
-use super::clock::{Clock, Lap, seconds, wait};
 use super::data::Data;
+use super::host::seconds;
 
 /// A case on the device.
 pub(super) struct GpuSubject<'g> {

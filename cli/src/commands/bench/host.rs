@@ -1,6 +1,7 @@
-//! The machine: its processor, its threads, its memory.
+//! The machine: its processor, its threads, its memory, its clock.
 
 use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rayon::ThreadPool;
@@ -74,4 +75,15 @@ impl HostCopy {
     pub fn traffic(&self) -> f64 {
         2.0 * self.from.len() as f64
     }
+}
+
+/// How long something took by the host's clock.
+///
+/// # Errors
+/// As `run`.
+pub(super) fn seconds<E>(run: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
+    let start = Instant::now();
+    run()?;
+    // No time at all would be a rate without end.
+    Ok(start.elapsed().max(Duration::from_nanos(1)).as_secs_f64())
 }

@@ -2,15 +2,15 @@
 
 use indicatif::ProgressBar;
 use logloss::Layout;
+use logloss_yardsticks::{Clock, Lap};
 
 use super::break_even::{BreakEven, Times};
 use super::case::{Case, Pass};
-use super::clock::{Clock, Lap, seconds};
 use super::cpu::CpuSubject;
 use super::data::Data;
 use super::device::Device;
 use super::gpu::GpuSubject;
-use super::host::{Host, HostCopy};
+use super::host::{Host, HostCopy, seconds};
 use super::results::{BreakEvens, GpuResult, PassResult, Point, Reference, Series, Speed, Speedups, Transfer};
 use super::statistics::Spread;
 use crate::failure::Outcome;
@@ -110,7 +110,7 @@ impl Bench<'_> {
         let gpu = self.device.zip(subject.gpu.as_ref().filter(|(_, most)| rows <= *most).map(|(gpu, _)| gpu));
         let (mut device_copy, mut upload) = (None, None);
         if let Some((device, gpu)) = gpu {
-            device_copy = Some(device.copy.run(&device.gpu, &device.clock, 1)?.kernel);
+            device_copy = Some(device.copy.run(&device.gpu, &device.clock, 1)?.device);
             upload = Some(gpu.upload(&subject.data, layout)?);
         }
         let mut passes = Vec::new();
@@ -202,7 +202,7 @@ fn gpu_result(
     let parts = |round: &Round| -> Option<Parts> {
         let pass = round.passes.get(i)?;
         let (lap, readback) = pass.gpu?;
-        Some([pass.cpu, lap.kernel, lap.call, round.upload?, readback])
+        Some([pass.cpu, lap.device, lap.call, round.upload?, readback])
     };
     rounds.first().and_then(parts)?;
     let spread = |figure: &dyn Fn(Parts) -> f64| Spread::of(rounds.iter().filter_map(parts).map(figure));

@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `case`, `data` | what is measured, and on what |
-//! | `device`, `device_copy`, `clock`, `gpu` | the device, its yardstick, its time, its side of a case |
+//! | `device`, `device_copy`, `gpu` | the device with its clock, its yardstick, its side of a case |
 //! | `host`, `cpu` | the same of the machine |
 //! | `measure`, `statistics`, `break_even` | rounds, and what follows from them |
 //! | `results`, then `table`, `json`, `html` | what is said of it |
@@ -11,7 +11,6 @@
 mod arguments;
 mod break_even;
 mod case;
-mod clock;
 mod cpu;
 mod data;
 mod device;

@@ -20,8 +20,8 @@ const RUNS: usize = 5;
 /// Options of `logloss demo`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The gradient is that of the mean cross-entropy by the logits. Times are the best of five, the reference's a single one, after a run that \
-                  is not timed, and include the way to the device and back."
+    after_help = "The gradient is that of the mean cross-entropy by the logits. Times are the best of five, the \
+                  reference's a single one, after a run that is not timed, and include the way to the device and back."
 )]
 pub struct Arguments {
     /// Print one JSON object and nothing else to standard output

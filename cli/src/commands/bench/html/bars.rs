@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::curves::Kind;
+use super::scale::px;
 use crate::commands::bench::results::Speed;
 use crate::commands::bench::table::{percent, significant};
 
@@ -69,8 +70,4 @@ const fn name(kind: Kind) -> &'static str {
         Kind::Cpu => "CPU",
         Kind::Kernel | Kind::Upload | Kind::RoundTrip => "GPU",
     }
-}
-
-fn px(place: f64) -> String {
-    format!("{place:.1}")
 }

@@ -5,7 +5,7 @@
 
 use maud::{Markup, html};
 
-use super::scale::LogScale;
+use super::scale::{LogScale, px};
 use crate::commands::bench::statistics::Spread;
 use crate::number;
 
@@ -202,10 +202,6 @@ impl Curves<'_> {
             }
         }
     }
-}
-
-fn px(place: f64) -> String {
-    format!("{place:.1}")
 }
 
 /// The label of a tick, whose digits are few.

@@ -61,6 +61,11 @@ fn marks(low: f64, high: f64, multiples: &[f64]) -> Vec<f64> {
     powers.flat_map(|power| multiples.iter().map(move |multiple| multiple * 10_f64.powi(power))).collect()
 }
 
+/// A place as the page writes it: a tenth of a pixel is enough.
+pub(super) fn px(place: f64) -> String {
+    format!("{place:.1}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

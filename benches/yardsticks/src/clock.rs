@@ -1,12 +1,12 @@
-//! How long a device takes: by its own clock where it has one, and by the host's.
+//! How long commands keep a device busy, and the host waiting.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use logloss::gpu::Gpu;
 use logloss::{Error, wgpu};
 
-/// Times commands on a device.
-pub(super) struct Clock {
+/// Times commands on a device: by its own clock where it has one, else by the host's, from submission until it is idle.
+pub struct Clock {
     stamps: Option<Stamps>,
 }
 
@@ -18,27 +18,30 @@ struct Stamps {
     seconds_per_tick: f64,
 }
 
-/// How long commands took.
+/// How long commands took, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Lap {
-    /// The device alone; by the host's clock from submission until the device is idle, where the device has no clock.
-    pub kernel: f64,
+pub struct Lap {
+    /// The device alone.
+    pub device: f64,
     /// Recording, submitting and waiting, by the host's clock.
     pub call: f64,
 }
 
 impl Clock {
     /// With the device's clock, if it has one.
+    #[must_use]
     pub fn new(gpu: &Gpu) -> Self {
         Self { stamps: Stamps::new(gpu) }
     }
 
     /// Without the device's clock.
+    #[must_use]
     pub const fn of_host() -> Self {
         Self { stamps: None }
     }
 
     /// Whether the device's own clock is used.
+    #[must_use]
     pub const fn is_of_device(&self) -> bool {
         self.stamps.is_some()
     }
@@ -67,11 +70,11 @@ impl Clock {
         gpu.queue.submit([commands]);
         wait(gpu)?;
         let (busy, call) = (submitted.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
-        let kernel = match &self.stamps {
+        let device = match &self.stamps {
             Some(stamps) => stamps.read(gpu)?,
             None => busy,
         };
-        Ok(Lap { kernel, call })
+        Ok(Lap { device, call })
     }
 }
 
@@ -96,7 +99,7 @@ impl Stamps {
         Some(Self { queries, ticks, seconds_per_tick })
     }
 
-    /// A compute pass that does nothing but take the time: the kernel opens a pass of its own.
+    /// A compute pass that does nothing but take the time: what is timed opens passes of its own.
     fn write(&self, encoder: &mut wgpu::CommandEncoder, index: u32) {
         let is_first = index == 0;
         drop(encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
@@ -121,18 +124,7 @@ impl Stamps {
 ///
 /// # Errors
 /// The device fails.
-pub(super) fn wait(gpu: &Gpu) -> logloss::Result<()> {
+pub fn wait(gpu: &Gpu) -> logloss::Result<()> {
     gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| Error::Device(error.to_string()))?;
     gpu.check()
-}
-
-/// How long something took by the host's clock.
-///
-/// # Errors
-/// As `run`.
-pub(super) fn seconds<E>(run: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
-    let start = Instant::now();
-    run()?;
-    // No time at all would be a rate without end.
-    Ok(start.elapsed().max(Duration::from_nanos(1)).as_secs_f64())
 }

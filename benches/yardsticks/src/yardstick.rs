@@ -5,10 +5,10 @@ use std::num::NonZeroU64;
 use logloss::gpu::Gpu;
 use logloss::wgpu;
 
-/// Workgroup sizes and steps of four chunks that are tried: a GPU wants many and wide workgroups, a software adapter few and
-/// narrow ones.
+/// Workgroup sizes and steps of four chunks: a GPU wants many and wide workgroups, a software adapter few and narrow ones. The
+/// first are those of who tries none.
 const HARDWARE: [(u32, u32); 5] = [(256, 1), (256, 2), (256, 4), (256, 16), (64, 4)];
-const SOFTWARE: [(u32, u32); 5] = [(8, 16), (8, 64), (8, 256), (16, 64), (32, 64)];
+const SOFTWARE: [(u32, u32); 5] = [(8, 64), (8, 16), (8, 256), (16, 64), (32, 64)];
 
 /// Bytes behind the data that a yardstick may read as well; they must be 0.
 pub const PADDING: u64 = 16;
@@ -34,15 +34,23 @@ impl Schedule {
 }
 
 impl Yardstick {
+    /// A schedule that fits most devices of the kind.
+    pub const USUAL: usize = 0;
+
+    /// Reads and writes.
+    #[must_use]
     pub fn copy(gpu: &Gpu) -> Self {
         Self { schedules: schedules(gpu, "copy", wgpu::include_wgsl!("copy.wgsl")), is_copy: true }
     }
 
+    /// Only reads.
+    #[must_use]
     pub fn load(gpu: &Gpu) -> Self {
         Self { schedules: schedules(gpu, "load", wgpu::include_wgsl!("load.wgsl")), is_copy: false }
     }
 
     /// How many schedules there are.
+    #[must_use]
     pub const fn count(&self) -> usize {
         self.schedules.len()
     }
@@ -66,6 +74,9 @@ impl Yardstick {
 
     /// Records one pass over all of `source`, in pieces that fit a binding. `destination` takes the copy, or the sums of a
     /// load-only pass: at most 2 KiB more.
+    ///
+    /// # Panics
+    /// There is no such schedule.
     pub fn encode(
         &self,
         schedule: usize,
