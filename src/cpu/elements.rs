@@ -1,12 +1,12 @@
 //! Losses of every logit on its own.
 
-use super::simd::math::{Exp, weighted};
+use super::simd::math::{Exp, ln_1p_block, odds_block, weighted};
 use super::simd::memory::fetch_vector;
 use super::simd::{
-    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load, load_up_to, splat, store_block, store_up_to,
+    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_block, load_up_to, splat, store_block, store_up_to,
 };
 use super::survey::tree_sum;
-use super::tensor::Part;
+use super::tensor::{Part, Trail};
 use super::{Job, Outcome};
 use crate::{Error, Layout, Result, Targets};
 
@@ -24,10 +24,12 @@ pub(super) struct Element<S: Simd> {
     pub(super) x: S::f32s,
     /// Target.
     pub(super) t: S::f32s,
-    /// Positive weight of the class.
+    /// Positive weight of the class, if the loss has [`ElementLoss::POS_WEIGHTS`]; else 1.
     pub(super) q: S::f32s,
     /// `exp(-|x|)`, if the loss has [`ElementLoss::ODDS`]; else 1.
     pub(super) odds: S::f32s,
+    /// `log(1 + exp(-|x|))`, likewise.
+    pub(super) log: S::f32s,
 }
 
 /// A loss of a logit and its target.
@@ -35,6 +37,9 @@ pub(super) trait ElementLoss: Sync {
     /// Whether it depends on a sigmoid. The exponentials of a block are computed before the rest: in one go, an element would be a
     /// chain of operations too long for a processor to have several of them in flight.
     const ODDS: bool = false;
+
+    /// Whether it depends on positive weights.
+    const POS_WEIGHTS: bool = false;
 
     /// The loss without weights and its derivative by `x`.
     fn element<S: Simd>(&self, simd: S, exp: Exp<S>, element: Element<S>) -> (S::f32s, S::f32s);
@@ -101,9 +106,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         let exp = Exp::new(simd, 1.0);
         let (zero, one, scales) = (splat(simd, 0.0), splat(simd, 1.0), splat(simd, scale));
         let length = block_len::<S>();
-        let mut writer = part.writer();
+        let mut trail = Trail::new(part, CHUNK).filter(|_| GRADIENT);
         let mut q = [one; BLOCK];
-        let mut gradient = [0.0; CHUNK];
 
         let range = part.elements();
         let mut sum = 0.0;
@@ -113,8 +117,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
             if has_weights {
                 fill(weights, chunk.clone(), &layout, job.class_weights, job.row_weights);
             }
-            if job.pos_weights.is_some() {
-                fill(pos_weights, chunk.clone(), &layout, job.pos_weights, None);
+            if let Some(of_class) = job.pos_weights.filter(|_| L::POS_WEIGHTS) {
+                fill(pos_weights, chunk.clone(), &layout, Some(of_class), None);
             }
             let x = part.read(chunk.clone(), buffer);
             let t = &targets[chunk.clone()];
@@ -127,34 +131,33 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     pads = [padded(x), padded(t)];
                     (x, t) = (&pads[0], &pads[1]);
                 }
-                let (x, t) = (&x[..length], &t[..length]);
-                if job.pos_weights.is_some() {
+                let (of_x, of_t) = (load_block(simd, x), load_block(simd, t));
+                if L::POS_WEIGHTS {
                     q = load_up_to(simd, &pos_weights[at.clone()], 0.0);
                 }
-                let mut odds = [one; BLOCK];
-                // What comes later is asked for between the steps of the exponentials.
-                let fetch = |i: usize| {
-                    fetch_vector::<S>(x[i * S::f32s::LEN..].as_ptr());
-                    fetch_vector::<S>(t[i * S::f32s::LEN..].as_ptr());
+                let ahead = [x.as_ptr(), t.as_ptr()];
+                let values = [&of_x, &of_t, &q];
+                let [mut l, mut g] = match &trail {
+                    Some(trail) if trail.has_block::<S>(b) => evaluate(
+                        simd,
+                        loss,
+                        exp,
+                        values,
+                        #[inline(always)]
+                        |i| {
+                            fetch::<S>(ahead, i);
+                            trail.stream(simd, b, i);
+                        },
+                    ),
+                    _ => evaluate(
+                        simd,
+                        loss,
+                        exp,
+                        values,
+                        #[inline(always)]
+                        |i| fetch::<S>(ahead, i),
+                    ),
                 };
-                if L::ODDS {
-                    for (i, odds) in odds.iter_mut().enumerate() {
-                        *odds = -load(simd, x, i * S::f32s::LEN).abs();
-                    }
-                    exp.precise_block(&mut odds, fetch);
-                } else {
-                    (0..BLOCK).for_each(fetch);
-                }
-                let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
-                for i in 0..BLOCK {
-                    let at = i * S::f32s::LEN;
-                    let element = Element { x: load(simd, x, at), t: load(simd, t, at), q: q[i], odds: odds[i] };
-                    let (of_element, derivative) = loss.element(simd, exp, element);
-                    l[i] = of_element;
-                    if GRADIENT {
-                        g[i] = derivative;
-                    }
-                }
                 if has_weights {
                     let w: Block<S> = load_up_to(simd, &weights[at.clone()], 0.0);
                     for i in 0..BLOCK {
@@ -174,16 +177,13 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     let from = first - range.start;
                     store_up_to::<S>(&l, &mut losses[from + at.start..from + at.end]);
                 }
-                if GRADIENT {
+                if let Some(trail) = &mut trail {
                     // A denominator of 0 makes the gradient 0 even where it is not finite.
                     for g in &mut g {
                         *g = if scale == 0.0 { zero } else { *g * scales };
                     }
-                    store_up_to::<S>(&g, &mut gradient[at]);
+                    store_up_to::<S>(&g, &mut trail.chunk()[at]);
                 }
-            }
-            if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
-                part.write_many(writer, simd, first, &gradient[..chunk.len()]);
             }
             let [a, b, c, d] = sums;
             let of_chunk = f64::from(((a + c) + (b + d)).reduce_sum());
@@ -194,9 +194,49 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                 non_finite.dedup();
             }
             sum += of_chunk;
+            if let Some(trail) = &mut trail {
+                trail.advance(simd, part, first, chunk.len());
+            }
+        }
+        if let Some(trail) = trail {
+            trail.finish(simd);
         }
         (sum, non_finite)
     }
+}
+
+/// Losses and derivatives of a block. What waits for memory goes between the steps of the exponentials, as `between`, with each
+/// vector's number.
+#[inline(always)]
+fn evaluate<S: Simd, L: ElementLoss>(
+    simd: S,
+    loss: &L,
+    exp: Exp<S>,
+    [x, t, q]: [&Block<S>; 3],
+    mut between: impl FnMut(usize),
+) -> [Block<S>; 2] {
+    let (mut odds, mut log) = ([splat(simd, 1.0); BLOCK], [splat(simd, 0.0); BLOCK]);
+    if L::ODDS {
+        odds = odds_block(simd, x, between);
+        log = ln_1p_block(simd, &odds);
+    } else {
+        for i in 0..BLOCK {
+            between(i);
+        }
+    }
+    let (mut losses, mut derivatives) = (odds, odds);
+    for i in 0..BLOCK {
+        let element = Element { x: x[i], t: t[i], q: q[i], odds: odds[i], log: log[i] };
+        (losses[i], derivatives[i]) = loss.element(simd, exp, element);
+    }
+    [losses, derivatives]
+}
+
+/// Asks for what comes behind vector `i` of a block of logits and targets.
+#[inline(always)]
+fn fetch<S: Simd>([x, t]: [*const f32; 2], i: usize) {
+    fetch_vector::<S>(x.wrapping_add(i * S::f32s::LEN));
+    fetch_vector::<S>(t.wrapping_add(i * S::f32s::LEN));
 }
 
 /// The values, and 0 behind them.

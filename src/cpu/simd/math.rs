@@ -45,7 +45,7 @@ impl<S: Simd> Exp<S> {
     #[inline(always)]
     pub(in crate::cpu) fn of(self, d: S::f32s) -> S::f32s {
         let mut d = [d];
-        self.together::<1, false>(&mut d, |_| {});
+        self.together::<1>(&mut d, |_| {});
         d[0]
     }
 
@@ -55,19 +55,13 @@ impl<S: Simd> Exp<S> {
     /// Between the steps it calls `between`, with each vector's number: what waits for memory goes there, a line at a time.
     #[inline(always)]
     pub(in crate::cpu) fn of_block(self, d: &mut Block<S>, between: impl FnMut(usize)) {
-        self.together::<BLOCK, false>(d, between);
-    }
-
-    /// As [`of_block`](Self::of_block), each within 1 ULP for every `d`.
-    #[inline(always)]
-    pub(in crate::cpu) fn precise_block(self, d: &mut Block<S>, between: impl FnMut(usize)) {
-        self.together::<BLOCK, true>(d, between);
+        self.together::<BLOCK>(d, between);
     }
 
     #[inline(always)]
-    fn together<const N: usize, const PRECISE: bool>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
+    fn together<const N: usize>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
         const { assert!(N < EXP2.len(), "a step for each") };
-        let Self { simd, k, k_low, lowest } = self;
+        let Self { simd, k, lowest, .. } = self;
         let round = splat(simd, ROUND);
         let (mut biased, mut p) = ([round; N], [splat(simd, EXP2[0]); N]);
         for (d, biased) in d.iter_mut().zip(&mut biased) {
@@ -75,8 +69,7 @@ impl<S: Simd> Exp<S> {
             *biased = d.mul_add(k, round);
         }
         for (d, biased) in d.iter_mut().zip(&biased) {
-            let r = d.mul_sub(k, *biased - round);
-            *d = if PRECISE { d.mul_add(k_low, r) } else { r };
+            *d = d.mul_sub(k, *biased - round);
         }
         for (i, c) in EXP2[1..].iter().enumerate() {
             if i < N {
@@ -132,6 +125,17 @@ pub(in crate::cpu) fn at_least<S: Simd, V: SimdFloat<S>>(lowest: V, x: V) -> V {
     }
 }
 
+/// The smaller of the two, and `x` where that is NaN.
+#[inline(always)]
+fn at_most<S: Simd, V: SimdFloat<S>>(highest: V, x: V) -> V {
+    if cfg!(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")) {
+        // As in `at_least`.
+        highest.min(x)
+    } else {
+        x.simd_gt(highest).select(highest, x)
+    }
+}
+
 /// `atanh(s)/s - 1` over `s^2` for `s^2 <= 1/9`, highest power first; relative error 4.5e-9 of atanh.
 const ATANH: [f32; 4] = [1.400_642e-1, 1.400_081_4e-1, 2.001_077e-1, 3.333_321e-1];
 
@@ -174,6 +178,33 @@ pub(in crate::cpu) fn ln_1p<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     square.mul_add(p, x)
 }
 
+/// As [`LN_1P`], degree 7: off by 4.5e-8.
+const LN_1P_SHORT: [f32; 8] = [
+    5.731_988e-3,
+    -3.153_610_6e-2,
+    8.158_004_3e-2,
+    -1.395_090_1e-1,
+    1.924_159_8e-1,
+    -2.487_698_5e-1,
+    3.332_306_4e-1,
+    -4.999_964_8e-1,
+];
+
+/// `log(1 + x)` of a block, as [`ln_1p`], all its vectors at once: where there are four chains, Horner's rule is the faster one.
+#[inline(always)]
+pub(in crate::cpu) fn ln_1p_block<S: Simd>(simd: S, x: &Block<S>) -> Block<S> {
+    let mut p = [splat(simd, LN_1P_SHORT[0]); BLOCK];
+    for c in &LN_1P_SHORT[1..] {
+        for (p, x) in p.iter_mut().zip(x) {
+            *p = p.mul_add(*x, splat(simd, *c));
+        }
+    }
+    for (p, x) in p.iter_mut().zip(x) {
+        *p = (*x * *x).mul_add(*p, *x);
+    }
+    p
+}
+
 /// `log x` for `x >= 0`; NaN stays NaN, +inf too.
 ///
 /// `x = 2^e m` with `m` in [sqrt(1/2), sqrt 2): `e ln 2 + 2 atanh((m - 1) / (m + 1))`, within 2 ULP away from 1 and 3 u relative
@@ -196,6 +227,46 @@ pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let log = is_odd.select(x, log);
     let log = x.simd_eq(x).select(log, x);
     x.simd_eq(splat(simd, 0.0)).select(splat(simd, f32::NEG_INFINITY), log)
+}
+
+/// `exp(-r)` for `|r|` up to half of `ln 2`, highest power first; relative error 3.8e-9.
+const EXP_NEGATED: [f32; 7] = [1.381_459_9e-3, -8.368_717e-3, 4.166_839e-2, -1.666_652_1e-1, 4.999_999_4e-1, -1.0, 1.0];
+
+/// `exp(-|x|)` of a block, all its vectors at once, as [`Exp::of_block`]; `between` is called as there.
+///
+/// With `n` the integer nearest to `|x| log2(e)` and `r = |x| - n ln 2`, which carries no rounding but that of `ln 2`:
+///
+/// ```text
+/// exp(-|x|) = 2^-n p(r),   p(r) = exp(-r) (1 + 3.8e-9)
+/// ```
+///
+/// within 1 ULP and `u |x| / 22`. Below 2^-126.5 the result is exactly 0, at both infinities too; NaN stays NaN.
+#[inline(always)]
+pub(in crate::cpu) fn odds_block<S: Simd>(simd: S, x: &Block<S>, mut between: impl FnMut(usize)) -> Block<S> {
+    const { assert!(BLOCK < EXP_NEGATED.len(), "a step for each") };
+    let round = splat(simd, ROUND);
+    // There the biased exponent is 0, and so is the power.
+    let highest = splat(simd, 127.0 * std::f32::consts::LN_2);
+    let (mut biased, mut r, mut p) = ([round; BLOCK], *x, [splat(simd, EXP_NEGATED[0]); BLOCK]);
+    for (r, biased) in r.iter_mut().zip(&mut biased) {
+        *r = at_most(highest, r.abs());
+        *biased = r.mul_add(splat(simd, -std::f32::consts::LOG2_E), round);
+    }
+    for (r, biased) in r.iter_mut().zip(&biased) {
+        *r = (*biased - round).mul_add(splat(simd, std::f32::consts::LN_2), *r);
+    }
+    for (i, c) in EXP_NEGATED[1..].iter().enumerate() {
+        if i < BLOCK {
+            between(i);
+        }
+        for (p, r) in p.iter_mut().zip(&r) {
+            *p = p.mul_add(*r, splat(simd, *c));
+        }
+    }
+    for (p, biased) in p.iter_mut().zip(&biased) {
+        *p *= power_of_two::<S>(*biased);
+    }
+    p
 }
 
 /// What a margin `z` says of a decision between two, each to a few u relative at both ends.
