@@ -1,7 +1,8 @@
 //! Losses of every logit on its own.
 
-use super::simd::math::{Exp, ln_1p_block, odds_block, weighted};
+use super::simd::math::{Exp, weighted};
 use super::simd::memory::fetch_vector;
+use super::simd::odds::{ln_1p_block, odds_block};
 use super::simd::{
     BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_block, load_up_to, splat, store_block, store_up_to,
 };

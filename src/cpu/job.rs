@@ -104,6 +104,7 @@ impl RowTotals {
     /// far.
     #[inline(always)]
     pub(super) fn push_rows(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
+        const { assert!(MAX_ROWS <= PairwiseSum::MOST) };
         let mut wide = [0.0; MAX_ROWS];
         for (wide, &loss) in wide.iter_mut().zip(of_rows) {
             *wide = f64::from(loss);

@@ -1,7 +1,7 @@
 //! A row's bits depend on the row: not on where it lies in memory, where its gradient goes, or which rows come with it.
 
 use crate::common::random::Random;
-use crate::{instructions, random};
+use crate::{Loss, assert_close, instructions, random};
 use half::{bf16, f16};
 use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
 use logloss::{Batch, CrossEntropy, Logits, Reduction, Shape};
@@ -51,6 +51,44 @@ fn neighbours_and_places_change_no_bit() {
             let want = &gradient[from * classes..to * classes];
             assert!(g.iter().map(|g| g.to_bits()).eq(want.iter().map(|g| g.to_bits())), "{classes}, {from}..{to}");
         }
+    }
+}
+
+/// Rows far from 0 and rows of masked logits have a reference of their own: among others, alone, and against float64.
+#[test]
+fn rows_far_from_0_and_masked_ones() {
+    let mut random = Random(33);
+    for (set, classes) in instructions().flat_map(|set| [2, 10, 40, 64, 65, 300, 1003, 16_500].map(|n| (set, n))) {
+        let n = 40;
+        let mut rows = random::rows(&mut random, n, classes, 0);
+        for row in rows.logits.chunks_exact_mut(classes) {
+            let offset = random.pick(&[0.0, 0.0, 20.0, -20.0, 35.0, 60.0, -60.0, 95.0, -95.0, 300.0, -300.0, 1e4]);
+            let masked = random.pick(&[0, 0, 10, 90]);
+            for x in row.iter_mut() {
+                *x += offset;
+                if random.chance(masked) {
+                    *x = random.pick(&[-88.0, -100.0, -150.0, -1e4, -1e9, -1e30, f32::MIN, f32::NEG_INFINITY]);
+                }
+            }
+            // As late as can be.
+            if random.chance(30) {
+                row[classes - 1] = random.pick(&[50.0, 85.0, 200.0, 1e5, 1e30]);
+            }
+        }
+        let plain = |from: usize, to: usize| Batch { class_weights: None, row_weights: None, ..rows.chunk(from..to) };
+        let (losses, gradient) = evaluate(set, &plain(0, n), 0.0_f32, 0);
+        for row in 0..n {
+            let (of, g) = evaluate(set, &plain(row, row + 1), 0.0_f32, row % 16);
+            assert_eq!(of, losses[row..row + 1], "{classes} classes, row {row}");
+            let want = &gradient[row * classes..(row + 1) * classes];
+            assert!(g.iter().map(|g| g.to_bits()).eq(want.iter().map(|g| g.to_bits())), "{classes}, row {row}");
+        }
+        let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index: vec![-100], ..CrossEntropy::default() };
+        let want = Loss::CrossEntropy(loss).oracle(&plain(0, n)).expect("a valid batch");
+        let losses: Vec<f32> = losses.into_iter().map(f32::from_bits).collect();
+        // As of every row: the contract of the CPU engine.
+        assert_close(&format!("{set:?}, {classes}: losses"), &losses, &want.losses, 2e-6, 1e-7);
+        assert_close(&format!("{set:?}, {classes}: gradient"), &gradient, &want.gradient, 2e-6, 1e-7);
     }
 }
 

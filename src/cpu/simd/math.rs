@@ -2,6 +2,7 @@
 //!
 //! The polynomials are minimax fits of relative error (Remez); each function says what it loses. `u = 2^-24 = 6e-8`.
 
+use super::scale::{has_scale, scale_above};
 use super::{BLOCK, Block, Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.
@@ -16,18 +17,20 @@ use super::{BLOCK, Block, Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, spl
 /// the rounding of `k`. That share is largest, as a part of the sum that exponentials of differences go into, at `k d = -1.44`:
 /// `e^-1 u`. Without a fused instruction the product's rounding adds as much again.
 ///
-/// Below 2^-126.5 the result is exactly 0, at -inf too. NaN stays NaN, +inf gives NaN. It is meant for `k d` below 126.
+/// Up to 2^-126.5 the result is exactly 0, at -inf too; from 2^128 on it is +inf. NaN stays NaN, +inf gives +inf or NaN.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Exp<S: Simd> {
     simd: S,
     k: S::f32s,
     /// What float32 rounds off of `k`.
     k_low: S::f32s,
+    /// Where the result becomes 0, and +inf.
     lowest: S::f32s,
+    highest: S::f32s,
 }
 
 /// 1.5 * 2^23 and the exponent's bias: adding it rounds to an integer, whose biased form is in the low bits of the sum.
-const ROUND: f32 = 12_582_912.0 + 127.0;
+pub(super) const ROUND: f32 = 12_582_912.0 + 127.0;
 
 /// `(2^r - 1) / r`, degree 5, highest power first.
 const EXP2: [f32; 6] = [1.559_467_7e-4, 1.340_664_4e-3, 9.617_693e-3, 5.550_310_6e-2, 2.402_265_3e-1, 6.931_472_2e-1];
@@ -37,9 +40,18 @@ impl<S: Simd> Exp<S> {
     pub(in crate::cpu) fn new(simd: S, factor: f32) -> Self {
         let exact = f64::from(factor) * std::f64::consts::LOG2_E;
         let k = exact as f32;
-        // At -127 the biased exponent is 0, and so is the power.
         let k_low = (exact - f64::from(k)) as f32;
-        Self { simd, k: splat(simd, k), k_low: splat(simd, k_low), lowest: splat(simd, -127.0 / k) }
+        // Without an instruction that scales: at -127 the biased exponent is 0, and so is the power; at 128 both are infinite.
+        let lowest = if has_scale::<S>() { -126.0 } else { -127.0 };
+        let of = |value| splat(simd, value);
+        Self { simd, k: of(k), k_low: of(k_low), lowest: of(lowest / k), highest: of(128.0 / k) }
+    }
+
+    /// What the rounding of `k` adds to the logarithm of an exponential, or of a sum of them, as a part of that logarithm.
+    #[inline(always)]
+    pub(in crate::cpu) fn excess(factor: f32) -> f32 {
+        let exact = f64::from(factor) * std::f64::consts::LOG2_E;
+        (f64::from(exact as f32) / exact - 1.0) as f32
     }
 
     #[inline(always)]
@@ -61,57 +73,63 @@ impl<S: Simd> Exp<S> {
     #[inline(always)]
     fn together<const N: usize>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
         const { assert!(N < EXP2.len(), "a step for each") };
-        let Self { simd, k, lowest, .. } = self;
-        let round = splat(simd, ROUND);
-        let (mut biased, mut p) = ([round; N], [splat(simd, EXP2[0]); N]);
-        for (d, biased) in d.iter_mut().zip(&mut biased) {
-            *d = at_least(lowest, *d);
-            *biased = d.mul_add(k, round);
+        let Self { simd, k, .. } = self;
+        let (mut sums, mut p) = ([k; N], [splat(simd, EXP2[0]); N]);
+        let mut r = *d;
+        for ((r, d), sum) in r.iter_mut().zip(d.iter_mut()).zip(&mut sums) {
+            *d = self.within(*d);
+            *sum = d.mul_add(k, splat(simd, ROUND));
+            *r = *d;
         }
-        for (d, biased) in d.iter_mut().zip(&biased) {
-            *d = d.mul_sub(k, *biased - round);
+        for ((r, d), sum) in r.iter_mut().zip(&*d).zip(&sums) {
+            *r = d.mul_sub(k, *sum - splat(simd, ROUND));
         }
         for (i, c) in EXP2[1..].iter().enumerate() {
             if i < N {
                 between(i);
             }
-            for (p, r) in p.iter_mut().zip(&*d) {
+            for (p, r) in p.iter_mut().zip(&r) {
                 *p = p.mul_add(*r, splat(simd, *c));
             }
         }
-        for ((r, p), biased) in d.iter_mut().zip(&p).zip(&biased) {
-            *r = p.mul_add(*r, splat(simd, 1.0)) * power_of_two::<S>(*biased);
+        for (((d, r), p), sum) in d.iter_mut().zip(&r).zip(&p).zip(&sums) {
+            *d = self.scaled(p.mul_add(*r, splat(simd, 1.0)), *sum, *d);
         }
     }
 
     /// `exp(factor * (d + low))` within 1 ULP for every `d`.
     #[inline(always)]
     pub(in crate::cpu) fn of_two(self, d: S::f32s, low: S::f32s) -> S::f32s {
-        let Self { simd, k, k_low, lowest } = self;
-        let d = at_least(lowest, d);
-        let biased = d.mul_add(k, splat(simd, ROUND));
-        let r = d.mul_sub(k, biased - splat(simd, ROUND));
+        let Self { simd, k, k_low, .. } = self;
+        let d = self.within(d);
+        let sum = d.mul_add(k, splat(simd, ROUND));
+        let r = d.mul_sub(k, sum - splat(simd, ROUND));
         // An infinite `d` has a `low` of NaN.
         let low = low.simd_eq(low).select(low, splat(simd, 0.0));
-        self.power(low.mul_add(k, d.mul_add(k_low, r)), biased)
-    }
-
-    /// `2^(n + r)`.
-    #[inline(always)]
-    fn power(self, r: S::f32s, biased: S::f32s) -> S::f32s {
-        let simd = self.simd;
+        let r = low.mul_add(k, d.mul_add(k_low, r));
         let mut p = splat(simd, EXP2[0]);
         for c in &EXP2[1..] {
             p = p.mul_add(r, splat(simd, *c));
         }
-        p.mul_add(r, splat(simd, 1.0)) * power_of_two::<S>(biased)
+        self.scaled(p.mul_add(r, splat(simd, 1.0)), sum, d)
     }
-}
 
-/// `2^n` of what rounding by [`ROUND`] gave.
-#[inline(always)]
-fn power_of_two<S: Simd>(biased: S::f32s) -> S::f32s {
-    S::f32s::from_bits(biased.to_bits() << 23)
+    /// `d`, brought to where [`scaled`](Self::scaled) has an exponent for it. NaN stays NaN.
+    #[inline(always)]
+    fn within(self, d: S::f32s) -> S::f32s {
+        if has_scale::<S>() { d } else { at_most(self.highest, at_least(self.lowest, d)) }
+    }
+
+    /// `p * 2^n`, with `n` of `sum = n + ROUND`.
+    #[inline(always)]
+    fn scaled(self, p: S::f32s, sum: S::f32s, d: S::f32s) -> S::f32s {
+        if has_scale::<S>() {
+            scale_above::<S>(p, sum - splat(self.simd, ROUND), d, self.lowest)
+        } else {
+            // The integer's biased form is in the low bits of the sum.
+            p * S::f32s::from_bits(sum.to_bits() << 23)
+        }
+    }
 }
 
 /// The larger of the two, and `x` where that is NaN.
@@ -127,9 +145,9 @@ pub(in crate::cpu) fn at_least<S: Simd, V: SimdFloat<S>>(lowest: V, x: V) -> V {
 
 /// The smaller of the two, and `x` where that is NaN.
 #[inline(always)]
-fn at_most<S: Simd, V: SimdFloat<S>>(highest: V, x: V) -> V {
+pub(super) fn at_most<S: Simd, V: SimdFloat<S>>(highest: V, x: V) -> V {
+    // As in `at_least`.
     if cfg!(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")) {
-        // As in `at_least`.
         highest.min(x)
     } else {
         x.simd_gt(highest).select(highest, x)
@@ -178,39 +196,28 @@ pub(in crate::cpu) fn ln_1p<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     square.mul_add(p, x)
 }
 
-/// As [`LN_1P`], degree 7: off by 4.5e-8.
-const LN_1P_SHORT: [f32; 8] = [
-    5.731_988e-3,
-    -3.153_610_6e-2,
-    8.158_004_3e-2,
-    -1.395_090_1e-1,
-    1.924_159_8e-1,
-    -2.487_698_5e-1,
-    3.332_306_4e-1,
-    -4.999_964_8e-1,
-];
-
-/// `log(1 + x)` of a block, as [`ln_1p`], all its vectors at once: where there are four chains, Horner's rule is the faster one.
-#[inline(always)]
-pub(in crate::cpu) fn ln_1p_block<S: Simd>(simd: S, x: &Block<S>) -> Block<S> {
-    let mut p = [splat(simd, LN_1P_SHORT[0]); BLOCK];
-    for c in &LN_1P_SHORT[1..] {
-        for (p, x) in p.iter_mut().zip(x) {
-            *p = p.mul_add(*x, splat(simd, *c));
-        }
-    }
-    for (p, x) in p.iter_mut().zip(x) {
-        *p = (*x * *x).mul_add(*p, *x);
-    }
-    p
-}
-
-/// `log x` for `x >= 0`; NaN stays NaN, +inf too.
-///
-/// `x = 2^e m` with `m` in [sqrt(1/2), sqrt 2): `e ln 2 + 2 atanh((m - 1) / (m + 1))`, within 2 ULP away from 1 and 3 u relative
-/// near it.
+/// `log x` for `x >= 0`, within 2 ULP away from 1 and 3 u relative near it; NaN stays NaN, +inf too.
 #[inline(always)]
 pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let (e, log_m) = exponent_and_log(simd, x);
+    odd_logs(simd, x, e.mul_add(splat(simd, std::f32::consts::LN_2), log_m))
+}
+
+/// `log x` in two parts, `high + low`, of which the first is rounded without an error that the second does not have: within 1.2 u
+/// together, whatever the size of the logarithm. Where it is not finite the second part is, or NaN.
+#[inline(always)]
+pub(in crate::cpu) fn ln_parts<S: Simd>(simd: S, x: S::f32s) -> [S::f32s; 2] {
+    /// Nine bits of `log 2`, a multiple of which by an exponent is exact, and the rest.
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
+    let (e, log_m) = exponent_and_log(simd, x);
+    let (of_exponent, rest) = (e * splat(simd, LN_2[0]), e.mul_add(splat(simd, LN_2[1]), log_m));
+    let high = odd_logs(simd, x, of_exponent + rest);
+    [high, rest - (high - of_exponent)]
+}
+
+/// `e` and `log m` of `x = 2^e m`, with `m` in [sqrt(1/2), sqrt 2): `log m = 2 atanh((m - 1) / (m + 1))`.
+#[inline(always)]
+fn exponent_and_log<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     let one = splat(simd, 1.0);
     // Below the normal numbers 2^24 x is one.
     let is_small = x.simd_lt(splat(simd, f32::MIN_POSITIVE));
@@ -221,52 +228,16 @@ pub(in crate::cpu) fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let m = S::f32s::from_bits((shifted & 0x007f_ffff) + 0x3f35_04f3);
     let e: S::f32s = exponent.to_float();
     let e = is_small.select(e - splat(simd, 24.0), e);
-    let log_m = two_atanh(simd, (m - one) / (m + one));
-    let log = e.mul_add(splat(simd, std::f32::consts::LN_2), log_m);
+    (e, two_atanh(simd, (m - one) / (m + one)))
+}
+
+/// `log`, but for an `x` that is NaN, infinite or 0.
+#[inline(always)]
+fn odd_logs<S: Simd>(simd: S, x: S::f32s, log: S::f32s) -> S::f32s {
     let is_odd = x.simd_gt(splat(simd, f32::MAX));
     let log = is_odd.select(x, log);
     let log = x.simd_eq(x).select(log, x);
     x.simd_eq(splat(simd, 0.0)).select(splat(simd, f32::NEG_INFINITY), log)
-}
-
-/// `exp(-r)` for `|r|` up to half of `ln 2`, highest power first; relative error 3.8e-9.
-const EXP_NEGATED: [f32; 7] = [1.381_459_9e-3, -8.368_717e-3, 4.166_839e-2, -1.666_652_1e-1, 4.999_999_4e-1, -1.0, 1.0];
-
-/// `exp(-|x|)` of a block, all its vectors at once, as [`Exp::of_block`]; `between` is called as there.
-///
-/// With `n` the integer nearest to `|x| log2(e)` and `r = |x| - n ln 2`, which carries no rounding but that of `ln 2`:
-///
-/// ```text
-/// exp(-|x|) = 2^-n p(r),   p(r) = exp(-r) (1 + 3.8e-9)
-/// ```
-///
-/// within 1 ULP and `u |x| / 22`. Below 2^-126.5 the result is exactly 0, at both infinities too; NaN stays NaN.
-#[inline(always)]
-pub(in crate::cpu) fn odds_block<S: Simd>(simd: S, x: &Block<S>, mut between: impl FnMut(usize)) -> Block<S> {
-    const { assert!(BLOCK < EXP_NEGATED.len(), "a step for each") };
-    let round = splat(simd, ROUND);
-    // There the biased exponent is 0, and so is the power.
-    let highest = splat(simd, 127.0 * std::f32::consts::LN_2);
-    let (mut biased, mut r, mut p) = ([round; BLOCK], *x, [splat(simd, EXP_NEGATED[0]); BLOCK]);
-    for (r, biased) in r.iter_mut().zip(&mut biased) {
-        *r = at_most(highest, r.abs());
-        *biased = r.mul_add(splat(simd, -std::f32::consts::LOG2_E), round);
-    }
-    for (r, biased) in r.iter_mut().zip(&biased) {
-        *r = (*biased - round).mul_add(splat(simd, std::f32::consts::LN_2), *r);
-    }
-    for (i, c) in EXP_NEGATED[1..].iter().enumerate() {
-        if i < BLOCK {
-            between(i);
-        }
-        for (p, r) in p.iter_mut().zip(&r) {
-            *p = p.mul_add(*r, splat(simd, *c));
-        }
-    }
-    for (p, biased) in p.iter_mut().zip(&biased) {
-        *p *= power_of_two::<S>(*biased);
-    }
-    p
 }
 
 /// What a margin `z` says of a decision between two, each to a few u relative at both ends.

@@ -7,6 +7,8 @@
 pub(super) mod half;
 pub(super) mod math;
 pub(super) mod memory;
+pub(super) mod odds;
+mod scale;
 
 use fearless_simd::Level;
 pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask};

@@ -1,9 +1,8 @@
-//! A row a lane: rows of few classes, and rows whose classes are planes apart.
+//! A row a lane: rows whose classes are planes apart.
 
 use super::cap::{Capped, cap};
 use super::finish::{Bundle, MarginLoss};
-use super::plain::Plain;
-use super::tile::{TILES, Tile, load_tile, write_tile};
+use super::tile::Tile;
 use super::{Fate, Rows, Standing};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, load_lanes};
@@ -14,10 +13,9 @@ use crate::totals::Label;
 /// Memory of a thread, reused from part to part.
 #[derive(Default)]
 pub(super) struct Scratch {
-    pub(super) tile: Vec<f32>,
-    pub(super) exponentials: Vec<f32>,
-    pub(super) capped: Capped,
-    pub(super) buffer: Vec<f32>,
+    tile: Vec<f32>,
+    exponentials: Vec<f32>,
+    capped: Capped,
 }
 
 pub(super) struct PartKernel<'s, 'r, 'p, M> {
@@ -50,35 +48,18 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
         let (lanes, all) = (S::f32s::LEN, part.rows());
         let (classes, inner) = (part.layout().classes() as usize, part.layout().inner() as usize);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
-        let mut writer = part.writer();
-        // Rows that all count, with a weight of 1, are finished without a look at any of them.
-        let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
-        let is_plain = inner == 1 && !has_weights && out.details.is_empty() && rows.scale != 0.0;
-        let plain_targets = rows.job.plain_targets().filter(|_| is_plain);
         let mut totals = RowTotals::new(all.clone());
-        let together = TILES * lanes;
-        let (mut first, mut tried) = (all.start, all.start);
+        let mut first = all.start;
         while first < all.end {
-            if let Some(targets) = plain_targets.filter(|_| first == tried && first + together <= all.end) {
-                tried += together;
-                let plain = Plain { rows, exp, targets, part, writer: writer.as_mut(), scratch };
-                let is_done = simd.vectorize(
-                    #[inline(always)]
-                    || plain.run::<EXTRA>(simd, first, &mut totals, out.losses),
-                );
-                if is_done {
-                    first = tried;
-                    continue;
-                }
-            }
-            let Scratch { tile, exponentials, capped, buffer } = &mut *scratch;
+            let Scratch { tile, exponentials, capped } = &mut *scratch;
             tile.resize(classes * lanes, 0.0);
             exponentials.resize(classes * lanes, 0.0);
             // The lanes of a tile are neighbours in memory, so of one sample.
-            let of_sample = if inner == 1 { all.end } else { (first / inner + 1) * inner };
+            let of_sample = (first / inner + 1) * inner;
             let n = lanes.min(all.end.min(of_sample) - first);
-            part.fetch_ahead(part.row_start(first), n * classes);
-            load_tile(simd, part, first, n, tile, buffer);
+            for (c, lanes) in tile.chunks_exact_mut(lanes).enumerate() {
+                part.read_strided(first, c, &mut lanes[..n]);
+            }
             let (mut x, mut low): (&[f32], &[f32]) = (tile, &[]);
             if let Some(softcap) = rows.options.softcap {
                 cap(tile, softcap, capped);
@@ -112,10 +93,12 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
                     Fate::Target(_) => is_alive[lane] = 1.0,
                 }
             }
-            if let Some(writer) = &mut writer {
+            if rows.job.tensor.has_gradient() {
                 let fates = [load_lanes(simd, &is_alive), load_lanes(simd, &constant)];
-                of_tile.gradient::<EXTRA>(exponentials, &conclusion, slope, Some(fates));
-                write_tile(simd, part, writer, first, n, exponentials, buffer);
+                of_tile.gradient::<EXTRA>(exponentials, &conclusion, slope, fates);
+                for (c, lanes) in exponentials.chunks_exact(lanes).enumerate() {
+                    part.write_strided(first, c, &lanes[..n]);
+                }
             }
             first += n;
         }

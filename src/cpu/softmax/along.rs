@@ -9,7 +9,7 @@ use super::partition::Merged;
 use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::memory::{AHEAD, LINE};
+use crate::cpu::simd::memory::LINE;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
 use crate::cpu::tensor::{LineWriter, Part};
 use crate::cpu::{RowOutputs, RowTotals};
@@ -71,18 +71,8 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
             scratch.levels.resize(together * stride.levels, 0.0);
         }
         let exp = Exp::new(simd, rows.options.inverse_temperature());
-        let mut worker = Worker {
-            simd,
-            exp,
-            rows,
-            part,
-            writer,
-            scratch,
-            stride,
-            has_details: !out.details.is_empty(),
-            ahead: None,
-        };
-        worker.look_at(all.start);
+        let mut worker =
+            Worker { simd, exp, rows, part, writer, scratch, stride, has_details: !out.details.is_empty() };
         let mut totals = RowTotals::new(all.clone());
         let mut unwritten = [None; MAX_LANES];
         for first in all.clone().step_by(together) {
@@ -121,8 +111,6 @@ struct Worker<'s, 'r, 'p, S: Simd, M> {
     scratch: &'s mut Scratch,
     stride: Stride,
     has_details: bool,
-    /// The row that is read next; if it is short, its first reference, looked for while the row before is read.
-    ahead: Option<(Unread, Option<f32>)>,
 }
 
 impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
@@ -147,8 +135,8 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
                 if self.has_details {
                     standings[lane] = Standing::of(self.part.row(row, &mut self.scratch.row), label);
                 }
-                unread = self.ahead;
-                self.look_at(row + 1);
+                let target = if let Label::Class(target) = label { Some(target) } else { None };
+                unread = (label != Label::Ignored || self.has_details).then_some(Unread { row, target });
             }
             let merged = self.row(lane, unwritten[lane].as_ref(), unread);
             if unread.is_some() {
@@ -181,31 +169,12 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
         }
     }
 
-    /// Makes a row the next one, if it is one of this part and is read at all.
-    #[inline(always)]
-    fn look_at(&mut self, row: usize) {
-        self.ahead = None;
-        if self.part.rows().contains(&row) {
-            let label = self.rows.job.label(row);
-            let target = if let Label::Class(target) = label { Some(target) } else { None };
-            if label != Label::Ignored || self.has_details {
-                let unread = Unread { row, target };
-                // Longer rows are not fetched yet.
-                let classes =
-                    Some(0..self.stride.classes).filter(|classes| classes.len() * size_of::<f32>() <= AHEAD / 2);
-                let reference =
-                    classes.map(|classes| first_reference(self.simd, self.rows, self.part, &unread, classes));
-                self.ahead = Some((unread, reference));
-            }
-        }
-    }
-
     /// Goes over the row of a lane.
     #[inline(always)]
-    fn row(&mut self, lane: usize, old: Option<&Unwritten>, new: Option<(Unread, Option<f32>)>) -> Merged {
+    fn row(&mut self, lane: usize, old: Option<&Unwritten>, new: Option<Unread>) -> Merged {
         let Self { simd, exp, rows, part, writer, scratch, stride, .. } = self;
         let factor = f64::from(rows.options.inverse_temperature());
-        if let Some((new, _)) = &new {
+        if let Some(new) = &new {
             part.fetch_ahead(part.row_start(new.row), BURST);
         }
         let mut merged: Option<Merged> = None;
@@ -219,12 +188,8 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
                     levels: &mut scratch.levels[levels..levels + levels_of::<S>(classes.len())],
                 }
             });
-            let reference = match &new {
-                Some((_, Some(reference))) => *reference,
-                Some((new, None)) => first_reference(*simd, rows, part, new, classes.clone()),
-                None => f32::MIN,
-            };
-            let new = new.as_ref().map(|(new, _)| new);
+            let new = new.as_ref();
+            let reference = new.map_or(f32::MIN, |new| first_reference(*simd, rows, part, new, classes.clone()));
             let step = Step { rows, part, writer: writer.as_mut(), buffers: &mut scratch.buffers, classes, reference };
             let segment = step.run(*simd, *exp, old, new, kept);
             merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));

@@ -72,9 +72,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let x = self.part.neighbours(at, block.len(), wide);
         let hole = new.target.and_then(|t| within(t, block.clone()));
         if !EXTRA {
-            let mut e = patched(simd, x, hole, f32::NEG_INFINITY);
-            partition.add(simd, exp, &mut e, |_| {});
-            return e;
+            return partition.add(simd, exp, || patched(simd, x, hole, f32::NEG_INFINITY), |_| {});
         }
         let (x, low) = match self.rows.options.softcap {
             Some(softcap) => {

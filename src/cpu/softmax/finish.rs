@@ -1,8 +1,10 @@
 //! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
 
-use super::tile::TILES;
-use crate::cpu::simd::math::{Exp, Margin, ln, weighted};
+use crate::cpu::simd::math::{Exp, Margin, ln_parts, weighted};
 use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
+
+/// Bundles that are finished together at most: enough that the steps of one need not wait for each other.
+pub(super) const TILES: usize = 8;
 
 /// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
 pub(in crate::cpu) trait MarginLoss: Sync {
@@ -79,21 +81,6 @@ pub(super) struct Conclusion<S: Simd> {
 }
 
 impl<S: Simd> Statistics<S> {
-    /// Of rows with a weight of 1, before any logit is read.
-    #[inline(always)]
-    pub(super) fn plain(simd: S) -> Self {
-        let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
-        Self {
-            reference: zero,
-            sum: zero,
-            deficit: zero,
-            target: zero,
-            target_low: zero,
-            class_weight: one,
-            row_weight: one,
-        }
-    }
-
     /// From the target up to the reference.
     #[inline(always)]
     fn distance(&self) -> S::f32s {
@@ -175,43 +162,51 @@ impl<M: MarginLoss> Finish<'_, M> {
     #[inline(always)]
     pub(super) fn one<S: Simd>(&self, simd: S, statistics: &Statistics<S>) -> Conclusion<S> {
         let exp = Exp::new(simd, 1.0);
-        let approach = self.approach(simd, exp, statistics, ln(simd, statistics.sum));
+        let approach = self.approach(simd, exp, statistics, ln_parts(simd, statistics.sum));
         self.conclude(simd, exp, statistics, approach)
     }
 
-    /// Several bundles, step by step: a processor has several short chains of operations in flight, but no two of the length
-    /// that all of them have together.
+    /// Several bundles, [`TILES`] at most, step by step: a processor has several short chains of operations in flight, but no two of
+    /// the length that all of them have together.
     #[inline(always)]
     pub(super) fn several<S: Simd>(
         &self,
         simd: S,
-        statistics: &[Statistics<S>; TILES],
-        conclusions: &mut [Conclusion<S>; TILES],
+        statistics: impl Fn(usize) -> Statistics<S>,
+        conclusions: &mut [Conclusion<S>],
     ) {
-        let exp = Exp::new(simd, 1.0);
-        let zero = splat(simd, 0.0);
-        let mut log_sums = [zero; TILES];
-        for (log_sum, statistics) in log_sums.iter_mut().zip(statistics) {
-            *log_sum = ln(simd, statistics.sum);
-        }
+        let (exp, zero, n) = (Exp::new(simd, 1.0), splat(simd, 0.0), conclusions.len());
+        let mut log_sums = [[zero; 2]; TILES];
         let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; TILES];
-        for ((approach, statistics), log_sum) in approaches.iter_mut().zip(statistics).zip(&log_sums) {
-            *approach = self.approach(simd, exp, statistics, *log_sum);
+        for (i, log_sum) in log_sums[..n].iter_mut().enumerate() {
+            *log_sum = ln_parts(simd, statistics(i).sum);
         }
-        for ((conclusion, statistics), approach) in conclusions.iter_mut().zip(statistics).zip(&approaches) {
-            *conclusion = self.conclude(simd, exp, statistics, *approach);
+        for (i, approach) in approaches[..n].iter_mut().enumerate() {
+            *approach = self.approach(simd, exp, &statistics(i), log_sums[i]);
+        }
+        for (i, conclusion) in conclusions.iter_mut().enumerate() {
+            *conclusion = self.conclude(simd, exp, &statistics(i), approaches[i]);
         }
     }
 
     #[inline(always)]
-    fn approach<S: Simd>(&self, simd: S, exp: Exp<S>, statistics: &Statistics<S>, log_sum: S::f32s) -> Approach<S> {
+    fn approach<S: Simd>(
+        &self,
+        simd: S,
+        exp: Exp<S>,
+        statistics: &Statistics<S>,
+        [log_sum, log_low]: [S::f32s; 2],
+    ) -> Approach<S> {
         let inverse_t = splat(simd, self.options.inverse_temperature());
         let distance = statistics.distance();
-        // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin.
+        // The margin in two parts, so that a confident row's small loss does not have the rounding of a large margin, nor of the
+        // two large numbers that it is the difference of where the reference is 0.
+        let log_low = log_low - log_sum * splat(simd, Exp::<S>::excess(self.options.inverse_temperature()));
         let scaled = distance * inverse_t;
         let z = scaled + log_sum;
         let shadow = z - scaled;
-        let z_low = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+        let rounding = (scaled - (z - shadow)) + (log_sum - shadow) + distance.mul_sub(inverse_t, scaled);
+        let z_low = rounding + log_low;
         Approach { log_sum, z, odds: Margin::odds(simd, exp, z, z_low) }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! | rows | schedule | the gradient's exponentials |
 //! | --- | --- | --- |
-//! | up to [`SHORT`] classes, or in planes | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
+//! | in planes | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
+//! | up to [`SHORT`] classes | [`short`]: some hundred as if they were one row | in the first cache |
 //! | longer | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
 //! | longer than [`SEGMENT`], and fewer than two a thread | [`shared`]: all threads a row, some segments each | the same |
 //!
-//! The layout alone decides between the first and the others, which give the same bits: segments have statistics of their own,
+//! The layout alone decides between the first two and the others, of which both give the same bits: segments have statistics of their own,
 //! merged in order, whoever computes them. Every sum has a fixed order, and so results depend neither on the threads nor on how
 //! many rows come together.
 
@@ -17,9 +18,9 @@ mod cap;
 mod finish;
 mod lanes;
 mod partition;
-mod plain;
 mod row;
 mod shared;
+mod short;
 mod stretch;
 mod tile;
 
@@ -33,17 +34,16 @@ use super::{Job, Outcome, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
-use finish::{Bundle, Conclusion, Finish, Statistics};
+use finish::{Bundle, Conclusion, Finish, Statistics, TILES};
 use partition::Merged;
-use tile::TILES;
 
-/// Classes up to which rows lie across lanes.
+/// Classes up to which rows are short: a multiple of every vector's lanes.
 const SHORT: usize = 64;
 
 /// Classes of a segment of a longer row: a multiple of every block.
 const SEGMENT: usize = 16_384;
 
-/// Rows of the tiles that are worked on together, at most.
+/// Short rows that are worked on together, at most.
 pub(super) const MAX_ROWS: usize = TILES * MAX_LANES;
 
 /// Evaluates a loss of the margin between the target and the other classes.
@@ -61,11 +61,15 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
         has_extra: options.softcap.is_some() || options.label_smoothing > 0.0,
     };
     let threads = rayon::current_num_threads();
-    let totals = if layout.inner() > 1 || classes <= SHORT {
-        let least = if layout.inner() > 1 { MAX_LANES } else { MAX_ROWS };
-        let length = part_rows(rows, classes, threads).max(least);
+    let totals = if layout.inner() > 1 || classes == 0 {
+        let length = part_rows(rows, classes, threads).max(MAX_LANES);
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
             job.instructions.run(across::PartKernel { rows: &all, part, out, scratch })
+        })
+    } else if classes <= SHORT {
+        let length = part_rows(rows, classes, threads).max(MAX_ROWS);
+        job.for_rows(length, outputs, short::Scratch::default, |part, out, scratch| {
+            job.instructions.run(short::PartKernel { rows: &all, part, out, scratch })
         })
     } else if classes > SEGMENT && threads > 1 && rows < 2 * threads {
         job.for_rows(rows.next_power_of_two(), outputs, || (), |part, out, ()| shared::run(&all, part, out))
@@ -126,13 +130,21 @@ impl<M: MarginLoss> Rows<'_, M> {
     /// Puts the weights of a row into its lane; its target, if it counts.
     #[inline(always)]
     fn fill_weights(&self, label: Label, row: usize, lane: usize, bundle: &mut Bundle) -> Option<usize> {
-        let Label::Class(target) = label else {
+        let mut weights = [0.0; 2];
+        let target = self.weights(label, row, &mut weights);
+        [bundle.class_weight[lane], bundle.row_weight[lane]] = weights;
+        if target.is_none() {
             // Nothing is left out, so the log-partition is that of all classes.
             bundle.target[lane] = f32::NEG_INFINITY;
-            return None;
-        };
-        bundle.class_weight[lane] = self.job.class_weights.map_or(1.0, |w| w[target]);
-        bundle.row_weight[lane] = self.job.row_weights.map_or(1.0, |w| w[row]);
+        }
+        target
+    }
+
+    /// The weights of a row's class and of the row, and its target, if it counts.
+    #[inline(always)]
+    fn weights(&self, label: Label, row: usize, weights: &mut [f32; 2]) -> Option<usize> {
+        let Label::Class(target) = label else { return None };
+        *weights = [self.job.class_weights.map_or(1.0, |w| w[target]), self.job.row_weights.map_or(1.0, |w| w[row])];
         Some(target)
     }
 

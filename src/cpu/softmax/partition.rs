@@ -3,24 +3,48 @@
 //! Pairs merge by rebasing to the larger reference: lanes at the end of a segment, segments at the end of a row.
 
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::{Block, Select, Simd, SimdBase, SimdMask, splat};
+use crate::cpu::simd::{BLOCK, Block, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Statistics of the logits seen so far, one strip of them a lane.
 ///
-/// The reference is renewed when a block exceeds it, which a row of random logits does a few times: the branch is predicted, so the
-/// exponentials of a block do not wait for its maximum. A block is summed as a tree and added with compensation: a lane's sum
-/// carries at most 4 roundings, whatever the length of the row.
+/// A logit enters relative to a reference, which is 0 for a row whose logits begin near it ([`reference_near`]): then the
+/// exponential is that of the logit itself, and nothing is subtracted with a rounding. Otherwise it is the largest logit so far.
+/// It is renewed when the exponentials of a block say that it must be: when they come near the largest number, or, with a
+/// reference other than 0, when a logit is well above it and the rounding of the difference would count. Of a usual row no
+/// block does, and the maximum is not computed. A block is summed as a tree and added with compensation: a lane's sum carries at
+/// most 4 roundings, whatever the length of the row.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Partition<S: Simd> {
-    /// The largest logit, or the lowest finite number, which keeps -inf from giving NaN.
+    /// Of the exponentials; at first perhaps the lowest finite number, which keeps -inf from giving NaN.
     pub(in crate::cpu) reference: f32,
     references: S::f32s,
+    /// What the exponentials of a block may sum up to without a renewal.
+    limit: S::f32s,
     /// `sum exp((x - reference) / T)`; NaN if a logit is NaN or +inf.
     sum: Compensated<S>,
     /// `sum w * (reference - x)`, where a weight of 0 also removes an infinite term.
     deficit: Compensated<S>,
     /// `sum w`.
     weight: S::f32s,
+}
+
+/// The largest sum of a block's exponentials relative to 0: the sum over a row stays finite in float32 then, and a gradient's
+/// coefficient, which is divided by it, a normal number.
+const LARGEST_TOTAL: f32 = (1_u64 << 60) as f32;
+
+/// Octaves from 0 within which the first logits of a row make 0 its reference. What is less than 2^-126 of 0 is lost, which is
+/// 2^-94 of the row's sum then.
+const NEAR: f32 = 32.0;
+
+/// What a sum relative to 0 lies between.
+pub(in crate::cpu) const NEAR_SUMS: [f32; 2] = [1.0 / (1_u64 << 32) as f32, LARGEST_TOTAL];
+
+/// 0, if the largest of a row's first logits is near it; `factor` is one over the temperature.
+#[inline(always)]
+pub(in crate::cpu) fn reference_near<S: Simd>(simd: S, first: &Block<S>, factor: f32) -> Option<f32> {
+    let (largest, near) = (largest::<S>(first), NEAR * std::f32::consts::LN_2 / factor);
+    let is_near = largest.simd_gt(splat(simd, -near)).any_true() && largest.simd_lt(splat(simd, near)).all_true();
+    is_near.then_some(0.0)
 }
 
 /// A sum and what its additions have rounded off.
@@ -74,18 +98,40 @@ impl<S: Simd> Partition<S> {
     pub(in crate::cpu) fn new(simd: S, reference: f32) -> Self {
         let zero = splat(simd, 0.0);
         let nothing = Compensated { high: zero, low: zero };
-        Self { reference, references: splat(simd, reference), sum: nothing, deficit: nothing, weight: zero }
+        let limit = splat(simd, if reference == 0.0 { LARGEST_TOTAL } else { BLOCK as f32 });
+        Self { reference, references: splat(simd, reference), limit, sum: nothing, deficit: nothing, weight: zero }
     }
 
-    /// Adds a block of logits, and turns them into their exponentials relative to the reference.
+    /// Adds a block of logits, and gives their exponentials relative to the reference.
     #[inline(always)]
-    pub(in crate::cpu) fn add(&mut self, simd: S, exp: Exp<S>, x: &mut Block<S>, between: impl FnMut(usize)) {
-        self.raise(simd, exp, x, false);
-        for x in &mut *x {
+    pub(in crate::cpu) fn add(
+        &mut self,
+        simd: S,
+        exp: Exp<S>,
+        logits: impl Fn() -> Block<S>,
+        between: impl FnMut(usize),
+    ) -> Block<S> {
+        let mut e = self.relative(logits());
+        exp.of_block(&mut e, between);
+        let mut sum = total::<S>(&e);
+        if !sum.simd_le(self.limit).all_true() {
+            // Loaded once more, since they would take registers until here.
+            let x = logits();
+            self.raise(simd, exp, &x, false);
+            e = self.relative(x);
+            exp.of_block(&mut e, |_| {});
+            sum = total::<S>(&e);
+        }
+        self.sum.add_positive(sum);
+        e
+    }
+
+    #[inline(always)]
+    fn relative(&self, mut x: Block<S>) -> Block<S> {
+        for x in &mut x {
             *x -= self.references;
         }
-        exp.of_block(x, between);
-        self.sum.add_positive(total::<S>(x));
+        x
     }
 
     /// As [`add`](Self::add), of logits `x + low` with weights; gives the exponentials.
@@ -124,6 +170,7 @@ impl<S: Simd> Partition<S> {
             self.deficit.add(self.weight * distance);
         }
         self.references = references;
+        self.limit = splat(simd, BLOCK as f32);
     }
 
     /// The statistics of all lanes together.

@@ -77,7 +77,9 @@ pub(super) fn first_reference<S: Simd, M>(
     }
     let hole = place(row.target, &classes);
     // SAFETY: the source has that many blocks, and the part is borrowed from whoever writes to it.
-    unsafe { glance(simd, part.source(at, blocks * block_len::<S>()), blocks, hole) }
+    unsafe {
+        glance(simd, part.source(at, blocks * block_len::<S>()), blocks, hole, rows.options.inverse_temperature())
+    }
 }
 
 impl<M: MarginLoss> Step<'_, '_, '_, M> {
@@ -226,7 +228,7 @@ pub(in crate::cpu) fn row_statistics<S: Simd>(simd: S, exp: Exp<S>, x: &[f32], f
     for segment in segments(x.len()) {
         let mut partition = Partition::new(simd, f32::MIN);
         for block in x[segment].chunks(block_len::<S>()) {
-            partition.add(simd, exp, &mut load_up_to(simd, block, f32::NEG_INFINITY), |_| {});
+            partition.add(simd, exp, || load_up_to(simd, block, f32::NEG_INFINITY), |_| {});
         }
         let segment = partition.merged();
         merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));

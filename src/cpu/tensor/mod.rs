@@ -12,6 +12,7 @@ mod write;
 pub(super) use lines::LineWriter;
 pub use logits::LogitsMut;
 pub(super) use part::Part;
+pub(super) use read::LinesAhead;
 pub(super) use store::{Store, ToBf16, ToF16, ToF32};
 pub(super) use trail::Trail;
 

@@ -9,6 +9,25 @@ use super::part::{Part, for_samples};
 use super::{Pointer, Source};
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
 
+/// Lines of memory that will be read.
+pub(in crate::cpu) struct LinesAhead {
+    next: *const u8,
+    /// Of a logit.
+    bytes: usize,
+}
+
+impl LinesAhead {
+    /// Fetches as many as `lines` of float32 are logits.
+    #[inline(always)]
+    pub(in crate::cpu) fn fetch(&mut self, lines: usize) {
+        let end = self.next.wrapping_add(lines * LINE / size_of::<f32>() * self.bytes);
+        while self.next < end {
+            prefetch(self.next);
+            self.next = self.next.wrapping_add(LINE);
+        }
+    }
+}
+
 impl Part<'_> {
     /// Row `row` in float32: where it lies, or converted or collected into `buffer`.
     #[inline(always)]
@@ -32,18 +51,16 @@ impl Part<'_> {
         buffer
     }
 
-    /// Rows `first..first + n` next to one another, where they lie so.
+    /// Rows `first..first + n` without gaps: where they lie, or converted or collected into `buffer`. The classes of the layout are
+    /// next to one another.
     #[inline(always)]
-    pub(in crate::cpu) fn rows_together<'b>(
-        &'b self,
-        first: usize,
-        n: usize,
-        buffer: &'b mut Vec<f32>,
-    ) -> Option<&'b [f32]> {
-        assert!(self.rows.start <= first && first + n <= self.rows.end);
+    pub(in crate::cpu) fn rows_together<'b>(&'b self, first: usize, n: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+        assert!(self.layout().inner() == 1 && self.rows.start <= first && first + n <= self.rows.end);
         let classes = self.layout().classes() as usize;
-        let is_plain = self.layout().inner() == 1 && self.layout().is_contiguous();
-        is_plain.then(|| self.run(first * classes, n * classes, buffer))
+        if self.layout().is_contiguous() {
+            return self.run(first * classes, n * classes, buffer);
+        }
+        self.collect(first * classes..(first + n) * classes, buffer)
     }
 
     /// One logit.
@@ -67,11 +84,14 @@ impl Part<'_> {
         if self.layout().is_contiguous() {
             return self.run(elements.start, elements.len(), buffer);
         }
+        self.collect(elements, buffer)
+    }
+
+    /// Elements of the order without gaps, next to one another in `buffer`.
+    fn collect<'b>(&self, elements: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         let mut piece = Vec::new();
-        let mut all = std::mem::take(buffer);
-        all.clear();
-        for_samples(self.layout(), elements, |at, _, n| all.extend_from_slice(self.run(at, n, &mut piece)));
-        *buffer = all;
+        buffer.clear();
+        for_samples(self.layout(), elements, |at, _, n| buffer.extend_from_slice(self.run(at, n, &mut piece)));
         buffer
     }
 
@@ -100,6 +120,12 @@ impl Part<'_> {
         for line in 0..(n * self.tensor.input.element_bytes()).div_ceil(LINE) {
             prefetch(from.wrapping_add(LINE * line));
         }
+    }
+
+    /// Lines to be fetched one by one, the first [`AHEAD`] bytes behind a logit.
+    #[inline(always)]
+    pub(in crate::cpu) fn lines_ahead(&self, at: usize) -> LinesAhead {
+        LinesAhead { next: self.tensor.input.bytes(at).wrapping_add(AHEAD), bytes: self.tensor.input.element_bytes() }
     }
 
     /// `n` neighbours in memory.

@@ -4,7 +4,7 @@ use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch, store_vector};
 use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
 use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
-use crate::cpu::softmax::partition::{Partition, largest};
+use crate::cpu::softmax::partition::{Partition, largest, reference_near};
 use crate::cpu::tensor::Source;
 
 /// Blocks whose maximum is the first reference: where rows are short, renewing it would cost more than they do.
@@ -37,12 +37,12 @@ impl<X: Logits> Read<X> {
     ) {
         let length = block_len::<S>();
         let first = b * length;
-        // SAFETY: the caller's promise.
-        let mut values = unsafe { self.logits::<S>(simd, first) };
-        statistics.add(
+        let values = statistics.add(
             simd,
             exp,
-            &mut values,
+            // SAFETY: the caller's promise.
+            #[inline(always)]
+            || unsafe { self.logits::<S>(simd, first) },
             #[inline(always)]
             |i| {
                 if i * LINE < length * X::BYTES {
@@ -81,11 +81,11 @@ impl<X: Logits> Read<X> {
                 let length = block_len::<S>();
                 // SAFETY: the caller's promise.
                 let logits = unsafe { self.logits::<S>(simd, first) };
-                let mut values = from::<S>(simd, &logits, &X::numbers::<S>(simd), skipped, f32::NEG_INFINITY);
+                let logits = from::<S>(simd, &logits, &X::numbers::<S>(simd), skipped, f32::NEG_INFINITY);
                 for i in (skipped..length).step_by(LINE / X::BYTES) {
                     prefetch(self.x.address(first + i).wrapping_add(AHEAD));
                 }
-                statistics.add(simd, exp, &mut values, |_| {});
+                let values = statistics.add(simd, exp, || logits, |_| {});
                 if KEEPS {
                     let mut all = [0.0; MAX_BLOCK];
                     store_block::<S>(&X::in_order::<S>(&values), &mut all);
@@ -115,20 +115,27 @@ impl<X: Logits> Read<X> {
     }
 }
 
-/// The first reference of a stretch: the largest logit of its first few whole blocks, or the lowest number.
+/// The first reference of a stretch: 0 if that is [near](reference_near), else the largest logit of its first few whole blocks,
+/// or the lowest number. `factor` is one over the temperature.
 ///
 /// # Safety
 /// `source` is valid for `blocks` blocks.
-pub(in crate::cpu::softmax) unsafe fn glance<S: Simd>(simd: S, source: Source, blocks: usize, hole: usize) -> f32 {
-    let (blocks, kept) = (blocks.min(GLANCE), std::ptr::dangling_mut());
+pub(in crate::cpu::softmax) unsafe fn glance<S: Simd>(
+    simd: S,
+    source: Source,
+    blocks: usize,
+    hole: usize,
+    factor: f32,
+) -> f32 {
+    let kept = std::ptr::dangling_mut();
     // SAFETY: the caller's promise.
     simd.vectorize(
         #[inline(always)]
         || unsafe {
             match source {
-                Source::F32(x) => Read { x: F32(x), hole, kept }.highest::<S>(simd, blocks),
-                Source::F16(x) => Read { x: F16(x), hole, kept }.highest::<S>(simd, blocks),
-                Source::Bf16(x) => Read { x: Bf16(x), hole, kept }.highest::<S>(simd, blocks),
+                Source::F32(x) => Read { x: F32(x), hole, kept }.reference::<S>(simd, blocks, factor),
+                Source::F16(x) => Read { x: F16(x), hole, kept }.reference::<S>(simd, blocks, factor),
+                Source::Bf16(x) => Read { x: Bf16(x), hole, kept }.reference::<S>(simd, blocks, factor),
             }
         },
     )
@@ -138,12 +145,30 @@ impl<X: Logits> Read<X> {
     /// # Safety
     /// As [`glance`].
     #[inline(always)]
-    unsafe fn highest<S: Simd>(self, simd: S, blocks: usize) -> f32 {
-        let mut highest = splat(simd, f32::MIN);
-        for b in 0..blocks {
-            // SAFETY: the caller's promise.
-            highest = highest.max(largest::<S>(&unsafe { self.logits::<S>(simd, b * block_len::<S>()) }));
+    unsafe fn reference<S: Simd>(self, simd: S, blocks: usize, factor: f32) -> f32 {
+        if blocks == 0 {
+            return f32::MIN;
         }
-        highest.reduce_max()
+        // SAFETY: the caller's promise.
+        let first = unsafe { self.logits::<S>(simd, 0) };
+        // SAFETY: the same.
+        reference_near::<S>(simd, &first, factor).unwrap_or_else(|| unsafe { self.highest::<S>(simd, blocks) })
+    }
+
+    /// # Safety
+    /// As [`glance`].
+    #[cold]
+    unsafe fn highest<S: Simd>(self, simd: S, blocks: usize) -> f32 {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let mut highest = splat(simd, f32::MIN);
+                for b in 0..blocks.min(GLANCE) {
+                    // SAFETY: the caller's promise.
+                    highest = highest.max(largest::<S>(&unsafe { self.logits::<S>(simd, b * block_len::<S>()) }));
+                }
+                highest.reduce_max()
+            },
+        )
     }
 }
