@@ -1,5 +1,10 @@
 //! Losses of every logit on its own.
 
+mod domain;
+mod weights;
+
+pub(super) use domain::Domain;
+
 use super::simd::math::{Exp, weighted};
 use super::simd::memory::fetch_vector;
 use super::simd::odds::{ln_1p_block, odds_block};
@@ -9,7 +14,8 @@ use super::simd::{
 use super::survey::tree_sum;
 use super::tensor::{Part, Trail};
 use super::{Job, Outcome};
-use crate::{Error, Layout, Result, Targets};
+use crate::{Result, Targets};
+use weights::{fill, row_and_class};
 
 /// Elements of a part: a power of two.
 const PART: usize = 1 << 16;
@@ -253,99 +259,4 @@ fn without_rest<S: Simd>(simd: S, block: &Block<S>, n: usize) -> Block<S> {
     let mut all = [0.0; MAX_BLOCK];
     store_block::<S>(block, &mut all);
     load_up_to(simd, &all[..n], 0.0)
-}
-
-/// Row and class of an element in the order without gaps.
-fn row_and_class(layout: &Layout, element: usize) -> (usize, usize) {
-    let (classes, inner) = (layout.classes() as usize, layout.inner() as usize);
-    let (sample, rest) = (element / (classes * inner), element % (classes * inner));
-    (sample * inner + rest % inner, rest / inner)
-}
-
-/// The product of class and row weight for each element.
-fn fill(
-    out: &mut Vec<f32>,
-    elements: std::ops::Range<usize>,
-    layout: &Layout,
-    of_class: Option<&[f32]>,
-    of_row: Option<&[f32]>,
-) {
-    out.clear();
-    let (classes, inner) = (layout.classes() as usize, layout.inner() as usize);
-    let (mut row, mut class) = row_and_class(layout, elements.start);
-    out.extend(elements.map(|_| {
-        let weight = of_class.map_or(1.0, |w| w[class]) * of_row.map_or(1.0, |w| w[row]);
-        // The next element: positions first, then classes, then samples.
-        row += 1;
-        if row % inner == 0 {
-            class += 1;
-            if class == classes {
-                class = 0;
-            } else {
-                row -= inner;
-            }
-        }
-        weight
-    }));
-}
-
-/// Values that a loss takes.
-pub(super) struct Domain {
-    /// `input` or `target`.
-    pub(super) tensor: &'static str,
-    pub(super) words: &'static str,
-    pub(super) contains: fn(f32) -> bool,
-}
-
-impl Domain {
-    /// Probabilities.
-    pub(super) const fn unit_interval(tensor: &'static str) -> Self {
-        Self { tensor, words: "in [0, 1]", contains: |value| matches!(value, 0.0..=1.0) }
-    }
-
-    /// Checks every logit, before anything is written.
-    ///
-    /// # Errors
-    /// [`Error::BadValue`] names the first value outside, by row and then by class.
-    pub(super) fn check_logits(&self, job: &Job<'_>) -> Result<()> {
-        let layout = *job.tensor.layout();
-        let parts = (layout.elements() as usize).div_ceil(PART);
-        let bad = job.tensor.for_elements(PART, vec![(); parts], Vec::new, |part, (), buffer| {
-            let range = part.elements();
-            self.find(&layout, range.start, part.read(range.clone(), buffer))
-        });
-        self.report(bad)
-    }
-
-    /// Checks every dense target.
-    ///
-    /// # Errors
-    /// As [`check_logits`](Self::check_logits).
-    pub(super) fn check_targets(&self, job: &Job<'_>) -> Result<()> {
-        use rayon::prelude::*;
-        let Targets::Dense(targets) = job.targets else { return Ok(()) };
-        let layout = *job.tensor.layout();
-        let bad = targets.par_chunks(PART).enumerate().map(|(i, chunk)| self.find(&layout, i * PART, chunk));
-        self.report(bad.collect())
-    }
-
-    fn find(&self, layout: &Layout, first: usize, values: &[f32]) -> Vec<(usize, usize, f32)> {
-        if values.iter().all(|&value| (self.contains)(value)) {
-            return Vec::new();
-        }
-        let outside = values.iter().enumerate().filter(|&(_, &value)| !(self.contains)(value));
-        let place = |(i, &value): (usize, &f32)| {
-            let (row, class) = row_and_class(layout, first + i);
-            (row, class, value)
-        };
-        outside.map(place).collect()
-    }
-
-    fn report(&self, bad: Vec<Vec<(usize, usize, f32)>>) -> Result<()> {
-        let count = bad.iter().map(|bad| bad.len() as u64).sum();
-        let first = bad.into_iter().flatten().min_by_key(|&(row, class, _)| (row, class));
-        let Some((row, class, value)) = first else { return Ok(()) };
-        let (row, class) = (row as u64, class as u64);
-        Err(Error::BadValue { tensor: self.tensor, row, class, value, domain: self.words, count })
-    }
 }
