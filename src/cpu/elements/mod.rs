@@ -142,10 +142,11 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                 if L::POS_WEIGHTS {
                     q = load_up_to(simd, &pos_weights[at.clone()], 0.0);
                 }
-                let ahead = [x.as_ptr(), t.as_ptr()];
-                let values = [&of_x, &of_t, &q];
-                let [mut l, mut g] = match &trail {
-                    Some(trail) if trail.has_block::<S>(b) => evaluate(
+                // What waits for memory goes between the steps of the exponentials: asking for what comes later, and storing the
+                // gradient of what came before.
+                let (values, ahead) = ([&of_x, &of_t, &q], [x.as_ptr(), t.as_ptr()]);
+                let [mut l, mut g] = match trail.as_ref().and_then(|trail| trail.pending::<S>(b)) {
+                    Some(pending) => evaluate(
                         simd,
                         loss,
                         exp,
@@ -153,10 +154,10 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                         #[inline(always)]
                         |i| {
                             fetch::<S>(ahead, i);
-                            trail.stream(simd, b, i);
+                            pending.stream(simd, i);
                         },
                     ),
-                    _ => evaluate(
+                    None => evaluate(
                         simd,
                         loss,
                         exp,
@@ -212,8 +213,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
     }
 }
 
-/// Losses and derivatives of a block. What waits for memory goes between the steps of the exponentials, as `between`, with each
-/// vector's number.
+/// Losses and derivatives of a block. `between` is called with each vector's number, between the steps of the exponentials if there
+/// are any.
 #[inline(always)]
 fn evaluate<S: Simd, L: ElementLoss>(
     simd: S,

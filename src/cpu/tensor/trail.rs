@@ -5,7 +5,7 @@ use super::part::Part;
 use super::store::{Store, ToBf16, ToF16};
 use crate::DType;
 use crate::cpu::simd::memory::stream_vector;
-use crate::cpu::simd::{BLOCK, MAX_BLOCK, Simd, SimdBase, block_len, load, load_block};
+use crate::cpu::simd::{MAX_BLOCK, Simd, SimdBase, block_len, load, load_block};
 
 /// Writes the gradient of a part's elements chunk after chunk: of each the whole blocks of lines later, a vector at a time, where
 /// the loop that computes the next chunk has room between other operations. Stored all at once they would wait for memory.
@@ -36,31 +36,12 @@ impl<'a> Trail<'a> {
         &mut self.chunk[MAX_BLOCK..]
     }
 
-    /// Whether the chunk before has a block of words `b` to stream.
+    /// Block `b` of the words that are left to stream of the chunk before, if it has so many.
     #[inline(always)]
-    pub(in crate::cpu) fn has_block<S: Simd>(&self, b: usize) -> bool {
-        (b + 1) * block_len::<S>() <= self.n
-    }
-
-    /// Streams vector `i` of a block that the chunk before [has](Self::has_block). Nothing in it branches, so that it stays between
-    /// the operations that it stands between.
-    #[inline(always)]
-    pub(in crate::cpu) fn stream<S: Simd>(&self, simd: S, b: usize, i: usize) {
-        debug_assert!(self.has_block::<S>(b) && i < BLOCK);
-        // SAFETY: it has the block.
-        unsafe { self.stream_words(simd, b * block_len::<S>() + i * S::f32s::LEN) };
-    }
-
-    /// # Safety
-    /// The chunk before has a vector of words from `at` on, which is a multiple of the vector's length.
-    #[inline(always)]
-    unsafe fn stream_words<S: Simd>(&self, simd: S, at: usize) {
-        let first = self.from + at;
-        // SAFETY: the caller's promise; the place of the words begins with a line.
-        unsafe {
-            let words = load(simd, self.before.get_unchecked(first..first + S::f32s::LEN), 0);
-            stream_vector::<S>(words, self.to.add(at));
-        }
+    pub(in crate::cpu) fn pending<S: Simd>(&self, b: usize) -> Option<Pending<'_>> {
+        let at = b * block_len::<S>();
+        let words = || &self.before[self.from + at..][..block_len::<S>()];
+        (at + block_len::<S>() <= self.n).then(|| Pending { words: words(), to: self.to.wrapping_add(at) })
     }
 
     /// Streams what is left of the chunk before, of which `blocks` were streamed if it had so many.
@@ -68,8 +49,8 @@ impl<'a> Trail<'a> {
     fn stream_rest<S: Simd>(&mut self, simd: S, blocks: usize) {
         let streamed = blocks.min(self.n / block_len::<S>()) * block_len::<S>();
         for at in (streamed..self.n).step_by(S::f32s::LEN) {
-            // SAFETY: `n` is a multiple of the vector's length.
-            unsafe { self.stream_words(simd, at) };
+            // SAFETY: there are `n` words, a multiple of the vector's length, whose place begins with a line.
+            unsafe { stream_vector::<S>(load(simd, &self.before, self.from + at), self.to.add(at)) };
         }
         self.n = 0;
     }
@@ -124,5 +105,22 @@ impl<'a> Trail<'a> {
     pub(in crate::cpu) fn finish<S: Simd>(mut self, simd: S) {
         self.stream_rest(simd, 0);
         self.writer.push(&self.chunk[MAX_BLOCK - self.left..MAX_BLOCK]);
+    }
+}
+
+/// A block of words, and where they go.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Pending<'t> {
+    words: &'t [f32],
+    to: *mut f32,
+}
+
+impl Pending<'_> {
+    /// Streams vector `i`. Nothing in it branches, so that it stays between the operations that it stands between.
+    #[inline(always)]
+    pub(in crate::cpu) fn stream<S: Simd>(self, simd: S, i: usize) {
+        let at = i * S::f32s::LEN;
+        // SAFETY: where the words go there is room for as many, which nobody else accesses, and it begins with a line.
+        unsafe { stream_vector::<S>(load(simd, self.words, at), self.to.add(at)) };
     }
 }
