@@ -6,7 +6,7 @@ mod weights;
 pub(super) use domain::Domain;
 
 use super::simd::math::{Exp, weighted};
-use super::simd::memory::fetch_vector;
+use super::simd::memory::{LINE, fetch_in_steps};
 use super::simd::odds::{ln_1p_block, odds_block};
 use super::simd::{
     BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_block, load_up_to, splat, store_block, store_up_to,
@@ -240,11 +240,14 @@ fn evaluate<S: Simd, L: ElementLoss>(
     [losses, derivatives]
 }
 
-/// Asks for what comes behind vector `i` of a block of logits and targets.
+/// Asks for what comes behind vector `i` of a block of logits and targets, one time a line.
 #[inline(always)]
 fn fetch<S: Simd>([x, t]: [*const f32; 2], i: usize) {
-    fetch_vector::<S>(x.wrapping_add(i * S::f32s::LEN));
-    fetch_vector::<S>(t.wrapping_add(i * S::f32s::LEN));
+    let at = i * S::f32s::LEN;
+    if (at * size_of::<f32>()).is_multiple_of(LINE) {
+        fetch_in_steps(x.wrapping_add(at).cast());
+        fetch_in_steps(t.wrapping_add(at).cast());
+    }
 }
 
 /// The values, and 0 behind them.
