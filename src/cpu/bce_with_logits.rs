@@ -47,6 +47,7 @@ impl ElementLoss for BceWithLogits {
     }
 }
 
+/// The loss where there are positive weights: without them `near + far` need not be computed.
 struct WithPosWeights;
 
 impl ElementLoss for WithPosWeights {
