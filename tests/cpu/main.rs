@@ -4,6 +4,7 @@
 mod common;
 
 mod company;
+mod elements;
 mod every_loss;
 mod golden;
 mod random;

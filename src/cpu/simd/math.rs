@@ -30,7 +30,7 @@ pub(in crate::cpu) struct Exp<S: Simd> {
 }
 
 /// 1.5 * 2^23 and the exponent's bias: adding it rounds to an integer, whose biased form is in the low bits of the sum.
-const ROUND: f32 = 12_582_912.0 + 127.0;
+pub(super) const ROUND: f32 = 12_582_912.0 + 127.0;
 
 /// `(2^r - 1) / r`, degree 5, highest power first.
 const EXP2: [f32; 6] = [1.559_467_7e-4, 1.340_664_4e-3, 9.617_693e-3, 5.550_310_6e-2, 2.402_265_3e-1, 6.931_472_2e-1];
@@ -57,7 +57,7 @@ impl<S: Simd> Exp<S> {
     #[inline(always)]
     pub(in crate::cpu) fn of(self, d: S::f32s) -> S::f32s {
         let mut d = [d];
-        self.together::<1, false>(&mut d, |_| {});
+        self.together::<1>(&mut d, |_| {});
         d[0]
     }
 
@@ -67,19 +67,13 @@ impl<S: Simd> Exp<S> {
     /// Between the steps it calls `between`, with each vector's number: what waits for memory goes there, a line at a time.
     #[inline(always)]
     pub(in crate::cpu) fn of_block(self, d: &mut Block<S>, between: impl FnMut(usize)) {
-        self.together::<BLOCK, false>(d, between);
-    }
-
-    /// As [`of_block`](Self::of_block), each within 1 ULP for every `d`.
-    #[inline(always)]
-    pub(in crate::cpu) fn precise_block(self, d: &mut Block<S>, between: impl FnMut(usize)) {
-        self.together::<BLOCK, true>(d, between);
+        self.together::<BLOCK>(d, between);
     }
 
     #[inline(always)]
-    fn together<const N: usize, const PRECISE: bool>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
+    fn together<const N: usize>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
         const { assert!(N < EXP2.len(), "a step for each") };
-        let Self { simd, k, k_low, .. } = self;
+        let Self { simd, k, .. } = self;
         let (mut sums, mut p) = ([k; N], [splat(simd, EXP2[0]); N]);
         let mut r = *d;
         for ((r, d), sum) in r.iter_mut().zip(d.iter_mut()).zip(&mut sums) {
@@ -89,9 +83,6 @@ impl<S: Simd> Exp<S> {
         }
         for ((r, d), sum) in r.iter_mut().zip(&*d).zip(&sums) {
             *r = d.mul_sub(k, *sum - splat(simd, ROUND));
-            if PRECISE {
-                *r = d.mul_add(k_low, *r);
-            }
         }
         for (i, c) in EXP2[1..].iter().enumerate() {
             if i < N {
@@ -154,7 +145,7 @@ pub(in crate::cpu) fn at_least<S: Simd, V: SimdFloat<S>>(lowest: V, x: V) -> V {
 
 /// The smaller of the two, and `x` where that is NaN.
 #[inline(always)]
-fn at_most<S: Simd, V: SimdFloat<S>>(highest: V, x: V) -> V {
+pub(super) fn at_most<S: Simd, V: SimdFloat<S>>(highest: V, x: V) -> V {
     // As in `at_least`.
     if cfg!(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")) {
         highest.min(x)

@@ -7,6 +7,7 @@
 pub(super) mod half;
 pub(super) mod math;
 pub(super) mod memory;
+pub(super) mod odds;
 mod scale;
 
 use fearless_simd::Level;

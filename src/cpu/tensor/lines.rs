@@ -89,6 +89,11 @@ impl LineWriter<'_> {
         if self.filled == 0 { 0 } else { (LINE - self.filled) / self.output.element_bytes() }
     }
 
+    /// Whether whole lines go past the caches.
+    pub(super) const fn streams(&self) -> bool {
+        self.streams
+    }
+
     /// The type of the elements.
     pub(in crate::cpu) const fn dtype(&self) -> DType {
         match self.output {

@@ -6,6 +6,7 @@ mod logits;
 mod part;
 mod read;
 mod store;
+mod trail;
 mod write;
 
 pub(super) use lines::LineWriter;
@@ -13,6 +14,7 @@ pub use logits::LogitsMut;
 pub(super) use part::Part;
 pub(super) use read::LinesAhead;
 pub(super) use store::{Store, ToBf16, ToF16, ToF32};
+pub(super) use trail::Trail;
 
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};

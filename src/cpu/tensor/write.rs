@@ -8,7 +8,6 @@ use super::Pointer;
 use super::convert::bf16_from_f32;
 use super::lines::LineWriter;
 use super::part::{Part, for_samples};
-use crate::cpu::simd::Simd;
 
 impl Part<'_> {
     /// Whether the gradient goes over the logits, and both are float32.
@@ -50,22 +49,11 @@ impl Part<'_> {
         self.write_elements(writer, first, values);
     }
 
-    /// As [`write`](Self::write), of many values.
+    /// Starts the gradient of elements next to one another, the order without gaps being that of memory.
     #[inline(always)]
-    pub(in crate::cpu) fn write_many<S: Simd>(
-        &self,
-        writer: &mut LineWriter<'_>,
-        simd: S,
-        first: usize,
-        values: &[f32],
-    ) {
-        if !self.layout().is_contiguous() {
-            return self.write(writer, first, values);
-        }
-        assert!(self.elements.start <= first && first + values.len() <= self.elements.end);
-        self.start(writer, first, values.len());
-        let n = writer.push_blocks(simd, values);
-        writer.push(&values[n..]);
+    pub(super) fn start_elements(&self, writer: &mut LineWriter<'_>, first: usize, n: usize) {
+        assert!(self.layout().is_contiguous() && self.elements.start <= first && first + n <= self.elements.end);
+        self.start(writer, first, n);
     }
 
     /// Writes the gradients of whole rows from `first` on, each row's classes next to one another.

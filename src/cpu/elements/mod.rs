@@ -1,14 +1,21 @@
 //! Losses of every logit on its own.
 
+mod domain;
+mod weights;
+
+pub(super) use domain::Domain;
+
 use super::simd::math::{Exp, weighted};
-use super::simd::memory::fetch_vector;
+use super::simd::memory::{LINE, fetch_in_steps};
+use super::simd::odds::{ln_1p_block, odds_block};
 use super::simd::{
-    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load, load_up_to, splat, store_block, store_up_to,
+    BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_block, load_up_to, splat, store_block, store_up_to,
 };
 use super::survey::tree_sum;
-use super::tensor::Part;
+use super::tensor::{Part, Trail};
 use super::{Job, Outcome};
-use crate::{Error, Layout, Result, Targets};
+use crate::{Result, Targets};
+use weights::{fill, row_and_class};
 
 /// Elements of a part: a power of two.
 const PART: usize = 1 << 16;
@@ -24,10 +31,12 @@ pub(super) struct Element<S: Simd> {
     pub(super) x: S::f32s,
     /// Target.
     pub(super) t: S::f32s,
-    /// Positive weight of the class.
+    /// Positive weight of the class, if the loss has [`ElementLoss::POS_WEIGHTS`]; else 1.
     pub(super) q: S::f32s,
     /// `exp(-|x|)`, if the loss has [`ElementLoss::ODDS`]; else 1.
     pub(super) odds: S::f32s,
+    /// `log(1 + exp(-|x|))`, likewise.
+    pub(super) log: S::f32s,
 }
 
 /// A loss of a logit and its target.
@@ -35,6 +44,9 @@ pub(super) trait ElementLoss: Sync {
     /// Whether it depends on a sigmoid. The exponentials of a block are computed before the rest: in one go, an element would be a
     /// chain of operations too long for a processor to have several of them in flight.
     const ODDS: bool = false;
+
+    /// Whether it depends on positive weights.
+    const POS_WEIGHTS: bool = false;
 
     /// The loss without weights and its derivative by `x`.
     fn element<S: Simd>(&self, simd: S, exp: Exp<S>, element: Element<S>) -> (S::f32s, S::f32s);
@@ -101,9 +113,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         let exp = Exp::new(simd, 1.0);
         let (zero, one, scales) = (splat(simd, 0.0), splat(simd, 1.0), splat(simd, scale));
         let length = block_len::<S>();
-        let mut writer = part.writer();
+        let mut trail = Trail::new(part, CHUNK).filter(|_| GRADIENT);
         let mut q = [one; BLOCK];
-        let mut gradient = [0.0; CHUNK];
 
         let range = part.elements();
         let mut sum = 0.0;
@@ -113,8 +124,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
             if has_weights {
                 fill(weights, chunk.clone(), &layout, job.class_weights, job.row_weights);
             }
-            if job.pos_weights.is_some() {
-                fill(pos_weights, chunk.clone(), &layout, job.pos_weights, None);
+            if let Some(of_class) = job.pos_weights.filter(|_| L::POS_WEIGHTS) {
+                fill(pos_weights, chunk.clone(), &layout, Some(of_class), None);
             }
             let x = part.read(chunk.clone(), buffer);
             let t = &targets[chunk.clone()];
@@ -127,34 +138,34 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     pads = [padded(x), padded(t)];
                     (x, t) = (&pads[0], &pads[1]);
                 }
-                let (x, t) = (&x[..length], &t[..length]);
-                if job.pos_weights.is_some() {
+                let (of_x, of_t) = (load_block(simd, x), load_block(simd, t));
+                if L::POS_WEIGHTS {
                     q = load_up_to(simd, &pos_weights[at.clone()], 0.0);
                 }
-                let mut odds = [one; BLOCK];
-                // What comes later is asked for between the steps of the exponentials.
-                let fetch = |i: usize| {
-                    fetch_vector::<S>(x[i * S::f32s::LEN..].as_ptr());
-                    fetch_vector::<S>(t[i * S::f32s::LEN..].as_ptr());
+                // What waits for memory goes between the steps of the exponentials: asking for what comes later, and storing the
+                // gradient of what came before.
+                let (values, ahead) = ([&of_x, &of_t, &q], [x.as_ptr(), t.as_ptr()]);
+                let [mut l, mut g] = match trail.as_ref().and_then(|trail| trail.pending::<S>(b)) {
+                    Some(pending) => evaluate(
+                        simd,
+                        loss,
+                        exp,
+                        values,
+                        #[inline(always)]
+                        |i| {
+                            fetch::<S>(ahead, i);
+                            pending.stream(simd, i);
+                        },
+                    ),
+                    None => evaluate(
+                        simd,
+                        loss,
+                        exp,
+                        values,
+                        #[inline(always)]
+                        |i| fetch::<S>(ahead, i),
+                    ),
                 };
-                if L::ODDS {
-                    for (i, odds) in odds.iter_mut().enumerate() {
-                        *odds = -load(simd, x, i * S::f32s::LEN).abs();
-                    }
-                    exp.precise_block(&mut odds, fetch);
-                } else {
-                    (0..BLOCK).for_each(fetch);
-                }
-                let (mut l, mut g) = ([zero; BLOCK], [zero; BLOCK]);
-                for i in 0..BLOCK {
-                    let at = i * S::f32s::LEN;
-                    let element = Element { x: load(simd, x, at), t: load(simd, t, at), q: q[i], odds: odds[i] };
-                    let (of_element, derivative) = loss.element(simd, exp, element);
-                    l[i] = of_element;
-                    if GRADIENT {
-                        g[i] = derivative;
-                    }
-                }
                 if has_weights {
                     let w: Block<S> = load_up_to(simd, &weights[at.clone()], 0.0);
                     for i in 0..BLOCK {
@@ -174,16 +185,13 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     let from = first - range.start;
                     store_up_to::<S>(&l, &mut losses[from + at.start..from + at.end]);
                 }
-                if GRADIENT {
+                if let Some(trail) = &mut trail {
                     // A denominator of 0 makes the gradient 0 even where it is not finite.
                     for g in &mut g {
                         *g = if scale == 0.0 { zero } else { *g * scales };
                     }
-                    store_up_to::<S>(&g, &mut gradient[at]);
+                    store_up_to::<S>(&g, &mut trail.chunk()[at]);
                 }
-            }
-            if let Some(writer) = writer.as_mut().filter(|_| GRADIENT) {
-                part.write_many(writer, simd, first, &gradient[..chunk.len()]);
             }
             let [a, b, c, d] = sums;
             let of_chunk = f64::from(((a + c) + (b + d)).reduce_sum());
@@ -194,8 +202,51 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                 non_finite.dedup();
             }
             sum += of_chunk;
+            if let Some(trail) = &mut trail {
+                trail.advance(simd, part, first, chunk.len());
+            }
+        }
+        if let Some(trail) = trail {
+            trail.finish(simd);
         }
         (sum, non_finite)
+    }
+}
+
+/// Losses and derivatives of a block. `between` is called with each vector's number, between the steps of the exponentials if there
+/// are any.
+#[inline(always)]
+fn evaluate<S: Simd, L: ElementLoss>(
+    simd: S,
+    loss: &L,
+    exp: Exp<S>,
+    [x, t, q]: [&Block<S>; 3],
+    mut between: impl FnMut(usize),
+) -> [Block<S>; 2] {
+    let (mut odds, mut log) = ([splat(simd, 1.0); BLOCK], [splat(simd, 0.0); BLOCK]);
+    if L::ODDS {
+        odds = odds_block(simd, x, between);
+        log = ln_1p_block(simd, &odds);
+    } else {
+        for i in 0..BLOCK {
+            between(i);
+        }
+    }
+    let (mut losses, mut derivatives) = (odds, odds);
+    for i in 0..BLOCK {
+        let element = Element { x: x[i], t: t[i], q: q[i], odds: odds[i], log: log[i] };
+        (losses[i], derivatives[i]) = loss.element(simd, exp, element);
+    }
+    [losses, derivatives]
+}
+
+/// Asks for what comes behind vector `i` of a block of logits and targets, one time a line.
+#[inline(always)]
+fn fetch<S: Simd>([x, t]: [*const f32; 2], i: usize) {
+    let at = i * S::f32s::LEN;
+    if (at * size_of::<f32>()).is_multiple_of(LINE) {
+        fetch_in_steps(x.wrapping_add(at).cast());
+        fetch_in_steps(t.wrapping_add(at).cast());
     }
 }
 
@@ -212,99 +263,4 @@ fn without_rest<S: Simd>(simd: S, block: &Block<S>, n: usize) -> Block<S> {
     let mut all = [0.0; MAX_BLOCK];
     store_block::<S>(block, &mut all);
     load_up_to(simd, &all[..n], 0.0)
-}
-
-/// Row and class of an element in the order without gaps.
-fn row_and_class(layout: &Layout, element: usize) -> (usize, usize) {
-    let (classes, inner) = (layout.classes() as usize, layout.inner() as usize);
-    let (sample, rest) = (element / (classes * inner), element % (classes * inner));
-    (sample * inner + rest % inner, rest / inner)
-}
-
-/// The product of class and row weight for each element.
-fn fill(
-    out: &mut Vec<f32>,
-    elements: std::ops::Range<usize>,
-    layout: &Layout,
-    of_class: Option<&[f32]>,
-    of_row: Option<&[f32]>,
-) {
-    out.clear();
-    let (classes, inner) = (layout.classes() as usize, layout.inner() as usize);
-    let (mut row, mut class) = row_and_class(layout, elements.start);
-    out.extend(elements.map(|_| {
-        let weight = of_class.map_or(1.0, |w| w[class]) * of_row.map_or(1.0, |w| w[row]);
-        // The next element: positions first, then classes, then samples.
-        row += 1;
-        if row % inner == 0 {
-            class += 1;
-            if class == classes {
-                class = 0;
-            } else {
-                row -= inner;
-            }
-        }
-        weight
-    }));
-}
-
-/// Values that a loss takes.
-pub(super) struct Domain {
-    /// `input` or `target`.
-    pub(super) tensor: &'static str,
-    pub(super) words: &'static str,
-    pub(super) contains: fn(f32) -> bool,
-}
-
-impl Domain {
-    /// Probabilities.
-    pub(super) const fn unit_interval(tensor: &'static str) -> Self {
-        Self { tensor, words: "in [0, 1]", contains: |value| matches!(value, 0.0..=1.0) }
-    }
-
-    /// Checks every logit, before anything is written.
-    ///
-    /// # Errors
-    /// [`Error::BadValue`] names the first value outside, by row and then by class.
-    pub(super) fn check_logits(&self, job: &Job<'_>) -> Result<()> {
-        let layout = *job.tensor.layout();
-        let parts = (layout.elements() as usize).div_ceil(PART);
-        let bad = job.tensor.for_elements(PART, vec![(); parts], Vec::new, |part, (), buffer| {
-            let range = part.elements();
-            self.find(&layout, range.start, part.read(range.clone(), buffer))
-        });
-        self.report(bad)
-    }
-
-    /// Checks every dense target.
-    ///
-    /// # Errors
-    /// As [`check_logits`](Self::check_logits).
-    pub(super) fn check_targets(&self, job: &Job<'_>) -> Result<()> {
-        use rayon::prelude::*;
-        let Targets::Dense(targets) = job.targets else { return Ok(()) };
-        let layout = *job.tensor.layout();
-        let bad = targets.par_chunks(PART).enumerate().map(|(i, chunk)| self.find(&layout, i * PART, chunk));
-        self.report(bad.collect())
-    }
-
-    fn find(&self, layout: &Layout, first: usize, values: &[f32]) -> Vec<(usize, usize, f32)> {
-        if values.iter().all(|&value| (self.contains)(value)) {
-            return Vec::new();
-        }
-        let outside = values.iter().enumerate().filter(|&(_, &value)| !(self.contains)(value));
-        let place = |(i, &value): (usize, &f32)| {
-            let (row, class) = row_and_class(layout, first + i);
-            (row, class, value)
-        };
-        outside.map(place).collect()
-    }
-
-    fn report(&self, bad: Vec<Vec<(usize, usize, f32)>>) -> Result<()> {
-        let count = bad.iter().map(|bad| bad.len() as u64).sum();
-        let first = bad.into_iter().flatten().min_by_key(|&(row, class, _)| (row, class));
-        let Some((row, class, value)) = first else { return Ok(()) };
-        let (row, class) = (row as u64, class as u64);
-        Err(Error::BadValue { tensor: self.tensor, row, class, value, domain: self.words, count })
-    }
 }

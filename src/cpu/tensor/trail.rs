@@ -1,0 +1,126 @@
+//! Writing a gradient while the next one is computed.
+
+use super::lines::LineWriter;
+use super::part::Part;
+use super::store::{Store, ToBf16, ToF16};
+use crate::DType;
+use crate::cpu::simd::memory::stream_vector;
+use crate::cpu::simd::{MAX_BLOCK, Simd, SimdBase, block_len, load, load_block};
+
+/// Writes the gradient of a part's elements chunk after chunk: of each the whole blocks of lines later, a vector at a time, where
+/// the loop that computes the next chunk has room between other operations. Stored all at once they would wait for memory.
+pub(in crate::cpu) struct Trail<'a> {
+    writer: LineWriter<'a>,
+    /// The chunk that is computed, behind room for what is left of the one before.
+    chunk: Vec<f32>,
+    /// How many values are left of the one before.
+    left: usize,
+    /// What is stored of the one before, in words of 32 bits: `n` from `from` on, to `to`.
+    before: Vec<f32>,
+    from: usize,
+    n: usize,
+    to: *mut f32,
+}
+
+impl<'a> Trail<'a> {
+    /// For chunks of up to `length` elements. None without a gradient.
+    pub(in crate::cpu) fn new(part: &Part<'a>, length: usize) -> Option<Self> {
+        let writer = part.writer()?;
+        let (chunk, before) = (vec![0.0; MAX_BLOCK + length], vec![0.0; MAX_BLOCK + length]);
+        Some(Self { writer, chunk, left: 0, before, from: 0, n: 0, to: std::ptr::null_mut() })
+    }
+
+    /// Where the gradient of the chunk goes.
+    #[inline(always)]
+    pub(in crate::cpu) fn chunk(&mut self) -> &mut [f32] {
+        &mut self.chunk[MAX_BLOCK..]
+    }
+
+    /// Block `b` of the words that are left to stream of the chunk before, if it has so many.
+    #[inline(always)]
+    pub(in crate::cpu) fn pending<S: Simd>(&self, b: usize) -> Option<Pending<'_>> {
+        let at = b * block_len::<S>();
+        let words = || &self.before[self.from + at..][..block_len::<S>()];
+        (at + block_len::<S>() <= self.n).then(|| Pending { words: words(), to: self.to.wrapping_add(at) })
+    }
+
+    /// Streams what is left of the chunk before, of which `blocks` were streamed if it had so many.
+    #[inline(always)]
+    fn stream_rest<S: Simd>(&mut self, simd: S, blocks: usize) {
+        let streamed = blocks.min(self.n / block_len::<S>()) * block_len::<S>();
+        for at in (streamed..self.n).step_by(S::f32s::LEN) {
+            // SAFETY: there are `n` words, a multiple of the vector's length, whose place begins with a line.
+            unsafe { stream_vector::<S>(load(simd, &self.before, self.from + at), self.to.add(at)) };
+        }
+        self.n = 0;
+    }
+
+    /// Goes on to the next chunk: this one is of elements `first..first + n` of the part, and as many blocks as it has were streamed
+    /// of the one before, if that had them.
+    #[inline(always)]
+    pub(in crate::cpu) fn advance<S: Simd>(&mut self, simd: S, part: &Part<'_>, first: usize, n: usize) {
+        self.stream_rest(simd, n.div_ceil(block_len::<S>()));
+        if !part.layout().is_contiguous() {
+            return part.write(&mut self.writer, first, &self.chunk[MAX_BLOCK..MAX_BLOCK + n]);
+        }
+        part.start_elements(&mut self.writer, first - self.left, self.left + n);
+        let values = MAX_BLOCK - self.left..MAX_BLOCK + n;
+        if !self.writer.streams() {
+            let written = self.writer.push_blocks(simd, &self.chunk[values.clone()]);
+            return self.writer.push(&self.chunk[values.start + written..values.end]);
+        }
+        let head = self.writer.to_line().min(values.len());
+        self.writer.push(&self.chunk[values.start..values.start + head]);
+        let from = values.start + head;
+        let whole = (values.end - from) / block_len::<S>() * block_len::<S>();
+        self.to = self.writer.take_lines(whole).0.cast();
+        self.left = values.end - from - whole;
+        // The room takes as many values from the front of their successors.
+        let rest = values.end - MAX_BLOCK..values.end;
+        match self.writer.dtype() {
+            DType::F32 => {
+                self.before[..MAX_BLOCK].copy_from_slice(&self.chunk[rest]);
+                std::mem::swap(&mut self.chunk, &mut self.before);
+                (self.from, self.n) = (from, whole);
+            }
+            DType::F16 => self.narrow::<S, ToF16>(simd, from, whole, rest),
+            DType::Bf16 => self.narrow::<S, ToBf16>(simd, from, whole, rest),
+        }
+    }
+
+    /// Rounds `n` values, whole blocks, to 16 bits each.
+    #[inline(always)]
+    fn narrow<S: Simd, O: Store>(&mut self, simd: S, from: usize, n: usize, rest: std::ops::Range<usize>) {
+        let to = self.before[..n / 2].as_mut_ptr().cast();
+        for (b, values) in self.chunk[from..from + n].chunks_exact(block_len::<S>()).enumerate() {
+            // SAFETY: there is room for `n` elements of 16 bits.
+            unsafe { O::store::<S>(simd, &load_block(simd, values), to, b * block_len::<S>(), false) };
+        }
+        self.chunk.copy_within(rest, 0);
+        (self.from, self.n) = (0, n / 2);
+    }
+
+    /// Writes the rest.
+    #[inline(always)]
+    pub(in crate::cpu) fn finish<S: Simd>(mut self, simd: S) {
+        self.stream_rest(simd, 0);
+        self.writer.push(&self.chunk[MAX_BLOCK - self.left..MAX_BLOCK]);
+    }
+}
+
+/// A block of words, and where they go.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Pending<'t> {
+    words: &'t [f32],
+    to: *mut f32,
+}
+
+impl Pending<'_> {
+    /// Streams vector `i`. Nothing in it branches, so that it stays between the operations that it stands between.
+    #[inline(always)]
+    pub(in crate::cpu) fn stream<S: Simd>(self, simd: S, i: usize) {
+        let at = i * S::f32s::LEN;
+        // SAFETY: where the words go there is room for as many, which nobody else accesses, and it begins with a line.
+        unsafe { stream_vector::<S>(load(simd, self.words, at), self.to.add(at)) };
+    }
+}
