@@ -1,11 +1,13 @@
 //! How the logits of a block lie in its lanes.
 
+use bytemuck::Zeroable;
+
 use crate::cpu::simd::half::load_f16;
-use crate::cpu::simd::{BLOCK, Block, Bytes, Simd, SimdBase, load_block, numbers, splat};
+use crate::cpu::simd::{BLOCK, Block, Bytes, MAX_BLOCK, Simd, SimdBase, load_block, numbers, splat};
 
 /// Logits of a type that is loaded without a call.
 pub(super) trait Logits: Copy {
-    type Element;
+    type Element: Copy + Zeroable;
     /// Bytes of a logit.
     const BYTES: usize = size_of::<Self::Element>();
     /// Whether of two neighbouring vectors one has the even logits and the other the odd ones.
@@ -25,6 +27,24 @@ pub(super) trait Logits: Copy {
     /// # Safety
     /// It can be read.
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S>;
+
+    /// As [`load`](Self::load), of `n` logits, less than a block, with any numbers behind them.
+    ///
+    /// # Safety
+    /// They can be read.
+    #[inline(always)]
+    unsafe fn load_some<S: Simd>(self, simd: S, at: usize, n: usize) -> Block<S> {
+        assert!(n < MAX_BLOCK);
+        let mut some = [Self::Element::zeroed(); MAX_BLOCK];
+        // SAFETY: the caller's promise, and there is room for them; then for a block, since a block is no longer.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.pointer().add(at), some.as_mut_ptr(), n);
+            Self::of(some.as_ptr()).load(simd, 0)
+        }
+    }
+
+    /// Logits from a pointer on.
+    fn of(first: *const Self::Element) -> Self;
 
     /// Of each lane, which logit of the block it has.
     #[inline(always)]
@@ -64,6 +84,11 @@ impl Logits for F32 {
     }
 
     #[inline(always)]
+    fn of(first: *const Self::Element) -> Self {
+        Self(first)
+    }
+
+    #[inline(always)]
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> Block<S> {
         // SAFETY: the caller's promise.
         load_block(simd, unsafe { std::slice::from_raw_parts(self.0.add(at), BLOCK * S::f32s::LEN) })
@@ -79,6 +104,11 @@ impl Logits for F16 {
     #[inline(always)]
     fn pointer(self) -> *const Self::Element {
         self.0
+    }
+
+    #[inline(always)]
+    fn of(first: *const Self::Element) -> Self {
+        Self(first)
     }
 
     #[inline(always)]
@@ -103,6 +133,11 @@ impl Logits for Bf16 {
     #[inline(always)]
     fn pointer(self) -> *const Self::Element {
         self.0
+    }
+
+    #[inline(always)]
+    fn of(first: *const Self::Element) -> Self {
+        Self(first)
     }
 
     #[inline(always)]

@@ -35,6 +35,14 @@ struct Lines([u8; BYTES]);
 const BYTES: usize = size_of::<f32>() * MAX_BLOCK + LINE;
 
 impl Pointer {
+    pub(super) const fn dtype(self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F16(_) => DType::F16,
+            Self::Bf16(_) => DType::Bf16,
+        }
+    }
+
     pub(super) const fn element_bytes(self) -> usize {
         match self {
             Self::F32(_) => 4,
@@ -96,11 +104,7 @@ impl LineWriter<'_> {
 
     /// The type of the elements.
     pub(in crate::cpu) const fn dtype(&self) -> DType {
-        match self.output {
-            Pointer::F32(_) => DType::F32,
-            Pointer::F16(_) => DType::F16,
-            Pointer::Bf16(_) => DType::Bf16,
-        }
+        self.output.dtype()
     }
 
     /// Takes the next `n` elements of the run for the caller to store, and gives where they are and whether they are streamed, in

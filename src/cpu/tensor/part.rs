@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Tensor;
 use super::lines::LineWriter;
-use crate::Layout;
 use crate::cpu::simd::memory::finish_streaming;
+use crate::{DType, Layout};
 
 /// The rows, or the elements, of a tensor that one task owns.
 pub(in crate::cpu) struct Part<'a> {
@@ -40,6 +40,11 @@ impl Part<'_> {
 
     pub(in crate::cpu) fn elements(&self) -> Range<usize> {
         self.elements.clone()
+    }
+
+    /// The type of the logits.
+    pub(in crate::cpu) const fn dtype(&self) -> DType {
+        self.tensor.input.dtype()
     }
 
     pub(in crate::cpu) const fn layout(&self) -> &Layout {

@@ -72,13 +72,19 @@ impl Part<'_> {
     /// One logit.
     pub(in crate::cpu) fn logit(&self, row: usize, class: usize) -> f32 {
         assert!(self.rows.contains(&row) && class < self.layout().classes() as usize);
-        let i = self.layout().element(row as u32, class as u32) as usize;
-        // SAFETY: the element is one of the layout, which the elements span, and its row is of this part.
+        self.neighbour(self.layout().element(row as u32, class as u32) as usize)
+    }
+
+    /// The logit at a place in memory, of a row of this part.
+    #[inline(always)]
+    pub(in crate::cpu) fn neighbour(&self, at: usize) -> f32 {
+        assert!((at as u64) < self.layout().span());
+        // SAFETY: the elements span the layout; who owns the part reads no logit of another's.
         unsafe {
             match self.tensor.input {
-                Pointer::F32(p) => *p.add(i),
-                Pointer::F16(p) => (*p.add(i)).to_f32(),
-                Pointer::Bf16(p) => (*p.add(i)).to_f32(),
+                Pointer::F32(p) => *p.add(at),
+                Pointer::F16(p) => (*p.add(at)).to_f32(),
+                Pointer::Bf16(p) => f32_from_bf16(*p.add(at)),
             }
         }
     }

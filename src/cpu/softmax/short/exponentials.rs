@@ -1,10 +1,11 @@
 //! Exponentials of logits, whatever rows they are of.
 
-use super::super::finish::MarginLoss;
-use super::Work;
+use super::{Neighbours, Work};
 use crate::DType;
-use crate::cpu::simd::{Simd, block_len, load_block, load_up_to, store_block, store_up_to};
-use crate::cpu::tensor::{LineWriter, LinesAhead, Store, ToBf16, ToF16, ToF32};
+use crate::cpu::simd::{Simd, block_len, load_block, store_block, store_up_to};
+use crate::cpu::softmax::finish::MarginLoss;
+use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
+use crate::cpu::tensor::{LineWriter, LinesAhead, Source, Store, ToBf16, ToF16, ToF32};
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// The exponentials of a group's logits, relative to 0. Between their steps it fetches lines, and writes the gradient of the
@@ -12,55 +13,70 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     #[inline(never)]
     pub(super) fn exponentials(
         &self,
-        x: &[f32],
+        logits: &Neighbours<'_>,
         e: &mut [f32],
         gradient: Option<(&[f32], &mut LineWriter<'_>)>,
         ahead: &mut LinesAhead,
     ) {
-        let (simd, length) = (self.simd, block_len::<S>());
+        let length = block_len::<S>();
+        let mut task = Task { e: &mut e[..logits.len()], lines: &[], to: std::ptr::null_mut(), ahead };
+        // SAFETY: the logits are as many as the exponentials, and the elements those of the run, which begin with a line if they
+        // are streamed.
+        macro_rules! blocks {
+            ($x:expr, $output:ty, $streams:literal) => {
+                unsafe { self.blocks::<_, $output, $streams>($x, task) }
+            };
+        }
         let Some((gradient, writer)) = gradient else {
-            return self.blocks::<ToF32, false>(x, e, &[], std::ptr::null_mut(), ahead);
+            return match logits.source() {
+                Source::F32(x) => blocks!(F32(x), ToF32, false),
+                Source::F16(x) => blocks!(F16(x), ToF32, false),
+                Source::Bf16(x) => blocks!(Bf16(x), ToF32, false),
+            };
         };
         let (head, rest) = gradient.split_at(writer.to_line().min(gradient.len()));
         writer.push(head);
-        let n = rest.len().min(x.len()) / length * length;
+        let n = rest.len().min(logits.len()) / length * length;
         let (lines, rest) = rest.split_at(n);
         let (to, streams) = writer.take_lines(n);
-        match (writer.dtype(), streams) {
-            (DType::F32, true) => self.blocks::<ToF32, true>(x, e, lines, to, ahead),
-            (DType::F32, false) => self.blocks::<ToF32, false>(x, e, lines, to, ahead),
-            (DType::F16, true) => self.blocks::<ToF16, true>(x, e, lines, to, ahead),
-            (DType::F16, false) => self.blocks::<ToF16, false>(x, e, lines, to, ahead),
-            (DType::Bf16, true) => self.blocks::<ToBf16, true>(x, e, lines, to, ahead),
-            (DType::Bf16, false) => self.blocks::<ToBf16, false>(x, e, lines, to, ahead),
+        (task.lines, task.to) = (lines, to);
+        match (logits.source(), writer.dtype(), streams) {
+            (Source::F32(x), DType::F32, true) => blocks!(F32(x), ToF32, true),
+            (Source::F32(x), DType::F32, false) => blocks!(F32(x), ToF32, false),
+            (Source::F32(x), DType::F16, true) => blocks!(F32(x), ToF16, true),
+            (Source::F32(x), DType::F16, false) => blocks!(F32(x), ToF16, false),
+            (Source::F32(x), DType::Bf16, true) => blocks!(F32(x), ToBf16, true),
+            (Source::F32(x), DType::Bf16, false) => blocks!(F32(x), ToBf16, false),
+            (Source::F16(x), DType::F16, true) => blocks!(F16(x), ToF16, true),
+            (Source::F16(x), DType::F16, false) => blocks!(F16(x), ToF16, false),
+            (Source::F16(x), DType::F32, true) => blocks!(F16(x), ToF32, true),
+            (Source::Bf16(x), DType::Bf16, true) => blocks!(Bf16(x), ToBf16, true),
+            (Source::Bf16(x), DType::Bf16, false) => blocks!(Bf16(x), ToBf16, false),
+            (Source::Bf16(x), DType::F32, true) => blocks!(Bf16(x), ToF32, true),
+            _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
         }
-        write(simd, writer, rest);
+        write(self.simd, writer, rest);
     }
 
-    /// The exponentials of `x` in `e`, while `lines` are stored behind `to`; in whole blocks, of which `x` has no fewer.
+    /// Does a task in blocks, and the rest of the exponentials.
     ///
     /// What goes on between the steps has no branch: behind one the compiler would do all the steps together.
+    ///
+    /// # Safety
+    /// The logits `x` are as many as the exponentials; the lines can be stored, and `to` is the start of one if it `STREAMS`.
     #[inline(always)]
-    fn blocks<O: Store, const STREAMS: bool>(
-        &self,
-        x: &[f32],
-        e: &mut [f32],
-        lines: &[f32],
-        to: *mut u8,
-        ahead: &mut LinesAhead,
-    ) {
+    unsafe fn blocks<X: Logits, O: Store, const STREAMS: bool>(&self, x: X, task: Task<'_>) {
         let (simd, exp, length) = (self.simd, self.exp, block_len::<S>());
-        let (x, x_rest) = x.split_at(x.len() - x.len() % length);
-        let (e, e_rest) = e.split_at_mut(x.len());
+        let Task { e, lines, to, ahead } = task;
         // A copy, which no store can change.
         let mut next = *ahead;
         simd.vectorize(
             #[inline(always)]
             || {
-                let (x, e) = (x.chunks_exact(length), e.chunks_exact_mut(length));
-                let mut blocks = x.zip(e);
-                for (b, (lines, (x, e))) in lines.chunks_exact(length).zip(&mut blocks).enumerate() {
-                    let (mut block, lines) = (load_block(simd, x), load_block(simd, lines));
+                let mut blocks = e.chunks_exact_mut(length).enumerate();
+                for (lines, (b, e)) in lines.chunks_exact(length).zip(&mut blocks) {
+                    // SAFETY: the caller's promise.
+                    let (mut block, lines) = (unsafe { x.load(simd, b * length) }, load_block(simd, lines));
                     exp.of_block(
                         &mut block,
                         #[inline(always)]
@@ -70,26 +86,40 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                             unsafe { O::store_some::<S>(simd, &lines, i, to, b * length, STREAMS) };
                         },
                     );
-                    store_block::<S>(&block, e);
+                    store_block::<S>(&X::in_order::<S>(&block), e);
                 }
-                for (x, e) in blocks {
-                    let mut block = load_block(simd, x);
+                for (b, e) in blocks {
+                    // SAFETY: the caller's promise.
+                    let mut block = unsafe { x.load(simd, b * length) };
                     exp.of_block(
                         &mut block,
                         #[inline(always)]
                         |_| next.fetch(1),
                     );
-                    store_block::<S>(&block, e);
+                    store_block::<S>(&X::in_order::<S>(&block), e);
                 }
-                if !x_rest.is_empty() {
-                    let mut block = load_up_to(simd, x_rest, 0.0);
+                let whole = e.len() / length * length;
+                let rest = &mut e[whole..];
+                if !rest.is_empty() {
+                    // SAFETY: the caller's promise.
+                    let mut block = unsafe { x.load_some(simd, whole, rest.len()) };
                     exp.of_block(&mut block, |_| {});
-                    store_up_to::<S>(&block, &mut e_rest[..x_rest.len()]);
+                    store_up_to::<S>(&X::in_order::<S>(&block), rest);
                 }
             },
         );
         *ahead = next;
     }
+}
+
+/// What is done in a loop over blocks.
+struct Task<'a> {
+    /// Where the exponentials go.
+    e: &'a mut [f32],
+    /// What is stored meanwhile, whole blocks and no more than there are of exponentials, and where.
+    lines: &'a [f32],
+    to: *mut u8,
+    ahead: &'a mut LinesAhead,
 }
 
 /// Writes the next values of a run.

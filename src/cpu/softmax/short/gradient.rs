@@ -2,18 +2,18 @@
 
 use std::ops::Range;
 
-use super::super::Fate;
-use super::super::finish::{Conclusion, MarginLoss};
 use super::sums::lane_numbers;
 use super::{Group, Work};
 use crate::cpu::simd::{MAX_LANES, Select, Simd, SimdBase, load, load_lanes, load_rows, splat, store_rows, to_lanes};
+use crate::cpu::softmax::Fate;
+use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Turns the exponentials of a group into its gradient, in `gradient`; `e` is overwritten.
     #[inline(never)]
     pub(super) fn gradient<const EXTRA: bool>(
         &self,
-        group: &Group,
+        group: Group,
         is_plain: bool,
         slopes: &[f32],
         e: &mut Vec<f32>,
@@ -100,7 +100,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     #[inline(always)]
     fn complete<const EXTRA: bool>(
         &self,
-        group: &Group,
+        group: Group,
         tile: Range<usize>,
         conclusion: &Conclusion<S>,
         is_plain: bool,

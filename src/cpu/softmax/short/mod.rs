@@ -21,9 +21,10 @@ mod sums;
 use super::cap::{Capped, cap};
 use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
 use super::{MAX_ROWS, Rows, Standing};
+use crate::DType;
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Kernel, Simd, SimdBase, SimdMask, block_len, load, splat};
-use crate::cpu::tensor::{LineWriter, Part};
+use crate::cpu::tensor::{LineWriter, Part, Source};
 use crate::cpu::{RowOutputs, RowTotals};
 use exponentials::write;
 
@@ -66,6 +67,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
             plain_targets,
             known: Known::default(),
             has_odd_rows: false,
+            row: Vec::new(),
             sums: [splat(simd, 0.0); TILES],
             conclusions: [Conclusion::none(simd); TILES],
             out,
@@ -76,9 +78,9 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
         for first in all.clone().step_by(together) {
             let group = Group { first, n: (all.end - first).min(together) };
             if rows.has_extra {
-                work.group::<true>(&group, part, writer.as_mut(), scratch, &mut unwritten);
+                work.group::<true>(group, part, writer.as_mut(), scratch, &mut unwritten);
             } else {
-                work.group::<false>(&group, part, writer.as_mut(), scratch, &mut unwritten);
+                work.group::<false>(group, part, writer.as_mut(), scratch, &mut unwritten);
             }
         }
         if let Some(writer) = &mut writer {
@@ -119,6 +121,7 @@ impl Default for Known {
 }
 
 /// Rows that are worked on together.
+#[derive(Clone, Copy)]
 struct Group {
     first: usize,
     n: usize,
@@ -126,17 +129,58 @@ struct Group {
 
 impl Group {
     /// Vectors with a row a lane.
-    fn tiles<S: Simd>(&self) -> usize {
+    const fn tiles<S: Simd>(self) -> usize {
         self.n.div_ceil(S::f32s::LEN)
     }
 }
 
-/// The logits of a group.
-#[derive(Clone, Copy)]
-struct Logits<'a> {
-    x: &'a [f32],
-    /// What float32 rounds off of `x`; empty without a softcap.
-    low: &'a [f32],
+/// The logits of a group, next to one another.
+enum Neighbours<'a> {
+    /// In float32, where they lie or collected.
+    Widened(&'a [f32]),
+    /// In 16 bits, where they lie.
+    Narrow(&'a Part<'a>, Group),
+}
+
+impl<'a> Neighbours<'a> {
+    fn of(part: &'a Part<'a>, group: Group, buffer: &'a mut Vec<f32>) -> Self {
+        if part.layout().is_contiguous() && part.dtype() != DType::F32 {
+            Self::Narrow(part, group)
+        } else {
+            Self::Widened(part.rows_together(group.first, group.n, buffer))
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Widened(x) => x.len(),
+            Self::Narrow(part, group) => group.n * part.layout().classes() as usize,
+        }
+    }
+
+    fn source(&self) -> Source {
+        match self {
+            Self::Widened(x) => Source::F32(x.as_ptr()),
+            Self::Narrow(part, group) => part.source(part.row_start(group.first), self.len()),
+        }
+    }
+
+    /// The logit at a place.
+    #[inline(always)]
+    fn logit(&self, at: usize) -> f32 {
+        match self {
+            Self::Widened(x) => x[at],
+            Self::Narrow(part, group) => part.neighbour(part.row_start(group.first) + at),
+        }
+    }
+
+    /// Row `i`.
+    fn row<'b>(&'b self, i: usize, classes: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+        match self {
+            Self::Widened(x) => &x[i * classes..(i + 1) * classes],
+            Self::Narrow(part, group) => part.row(group.first + i, buffer),
+        }
+    }
 }
 
 struct Work<'s, 'r, S: Simd, M> {
@@ -149,6 +193,8 @@ struct Work<'s, 'r, S: Simd, M> {
     known: Known,
     /// Whether a reference may be other than 0.
     has_odd_rows: bool,
+    /// Memory for one of them.
+    row: Vec<f32>,
     sums: [S::f32s; TILES],
     conclusions: [Conclusion<S>; TILES],
     out: RowOutputs<'s>,
@@ -159,7 +205,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Evaluates a group, and writes the gradient of the one before, `unwritten` numbers; its own is left to be written.
     fn group<const EXTRA: bool>(
         &mut self,
-        group: &Group,
+        group: Group,
         part: &mut Part<'_>,
         mut writer: Option<&mut LineWriter<'_>>,
         scratch: &mut Scratch,
@@ -171,31 +217,34 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let size = group.n.next_multiple_of(S::f32s::LEN) * classes + block_len::<S>();
         e.resize(size.max(e.len()), 0.0);
         gradient.resize(size.max(gradient.len()), 0.0);
-        let logits = part.rows_together(group.first, group.n, buffer);
         let before = writer.as_deref_mut().map(|writer| (&gradient[..*unwritten], writer));
-        let mut of_group = Logits { x: logits, low: &[] };
         let mut ahead = part.lines_ahead(part.row_start(group.first), group.n * classes);
+        let logits;
+        let mut low: &[f32] = &[];
         if EXTRA {
             if let Some((before, writer)) = before {
                 write(simd, writer, before);
             }
             ahead.fetch(ahead.left());
+            let mut x = part.rows_together(group.first, group.n, buffer);
             if let Some(softcap) = rows.options.softcap {
-                cap(logits, softcap, capped);
-                of_group = Logits { x: &capped.high, low: &capped.low };
+                cap(x, softcap, capped);
+                (x, low) = (&capped.high, &capped.low);
             }
+            logits = Neighbours::Widened(x);
         } else {
-            self.exponentials(logits, e, before, &mut ahead);
+            logits = Neighbours::of(part, group, buffer);
+            self.exponentials(&logits, e, before, &mut ahead);
         }
         if std::mem::take(&mut self.has_odd_rows) {
             self.known.reference = [0.0; MAX_ROWS];
         }
-        self.find_targets(group, of_group, e);
+        self.find_targets(group, &logits, low, e);
         let are_near = self.add_up(group, e, &mut ahead);
         if EXTRA || !are_near {
-            self.redo_odd_rows::<EXTRA>(group, of_group, e);
+            self.redo_odd_rows::<EXTRA>(group, &logits, low, e);
         }
-        let is_plain = self.conclude(group, logits);
+        let is_plain = self.conclude(group, part);
         if let Some(writer) = writer {
             let slopes = if rows.options.softcap.is_some() { &capped.slope[..] } else { &[] };
             self.gradient::<EXTRA>(group, is_plain, slopes, e, gradient);
@@ -211,7 +260,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Finishes the rows, adds them to the totals, and fills in what is asked for of each. Says whether all of them count and have a
     /// softmax.
     #[inline(never)]
-    fn conclude(&mut self, group: &Group, logits: &[f32]) -> bool {
+    fn conclude(&mut self, group: Group, part: &Part<'_>) -> bool {
         let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
         let tiles = group.tiles::<S>();
         let (known, sums) = (&self.known, &self.sums);
@@ -256,10 +305,10 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         for (k, conclusion) in conclusions.iter().enumerate() {
             let finished = conclusion.lanes();
             for lane in 0..lanes.min(group.n - k * lanes) {
-                let (i, row) = (k * lanes + lane, group.first + k * lanes + lane);
+                let row = group.first + k * lanes + lane;
                 let label = self.rows.job.label(row);
                 if !self.out.details.is_empty() {
-                    let standing = Standing::of(&logits[i * classes..(i + 1) * classes], label);
+                    let standing = Standing::of(part.row(row, &mut self.row), label);
                     self.out.details[row - self.totals.first()] = standing.details(label, &finished, lane);
                 }
                 self.totals.push(label, row, &finished, lane, self.out.losses);

@@ -1,13 +1,13 @@
 //! Rows, told apart: their targets are taken out, and the rest of each is added up.
 
-use super::super::block::patched;
-use super::super::finish::MarginLoss;
-use super::super::partition::{NEAR_SUMS, largest};
-use super::{Group, Logits, NONE, Work};
+use super::{Group, NONE, Neighbours, Work};
 use crate::cpu::simd::{
     Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows,
     splat, store_up_to, to_lanes,
 };
+use crate::cpu::softmax::block::patched;
+use crate::cpu::softmax::finish::MarginLoss;
+use crate::cpu::softmax::partition::{NEAR_SUMS, largest};
 use crate::cpu::tensor::LinesAhead;
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
@@ -15,9 +15,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     ///
     /// Of all rows before the first is added up: a vector that is loaded right behind a store into it waits for that.
     #[inline(never)]
-    pub(super) fn find_targets(&mut self, group: &Group, logits: Logits<'_>, e: &mut [f32]) {
+    pub(super) fn find_targets(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32], e: &mut [f32]) {
         let Self { rows, classes, ref mut known, .. } = *self;
-        let (first, n, x) = (group.first, group.n, logits.x);
+        let (first, n) = (group.first, group.n);
         if let Some(all) = self.plain_targets {
             known.class[..n].copy_from_slice(bytemuck::cast_slice(&all[first..first + n]));
         } else {
@@ -30,15 +30,17 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 known.target[i] = f32::NEG_INFINITY;
             }
         }
-        let rows = x.chunks_exact(classes).zip(e.chunks_exact_mut(classes));
-        for (((x, e), &class), target) in rows.zip(&known.class[..n]).zip(&mut known.target) {
-            if let Some(e) = e.get_mut(class as usize) {
-                *target = x[class as usize];
-                *e = 0.0;
+        let mut start = 0;
+        for (&class, target) in known.class[..n].iter().zip(&mut known.target) {
+            if (class as usize) < classes {
+                let at = start + class as usize;
+                *target = logits.logit(at);
+                e[at] = 0.0;
             }
+            start += classes;
         }
-        if !logits.low.is_empty() {
-            let rows = logits.low.chunks_exact(classes).zip(&known.class);
+        if !low.is_empty() {
+            let rows = low.chunks_exact(classes).zip(&known.class);
             for ((low, &class), target) in rows.zip(&mut known.target_low) {
                 *target = low.get(class as usize).copied().unwrap_or(0.0);
             }
@@ -47,7 +49,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
 
     /// Adds up the rows, and says whether all of them are near 0.
     #[inline(never)]
-    pub(super) fn add_up(&mut self, group: &Group, e: &[f32], ahead: &mut LinesAhead) -> bool {
+    pub(super) fn add_up(&mut self, group: Group, e: &[f32], ahead: &mut LinesAhead) -> bool {
         let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
         let sums = &mut self.sums[..group.tiles::<S>()];
         let lines = ahead.left().div_ceil(sums.len());
@@ -69,7 +71,14 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
 
     /// Goes over the rows that are not near 0 by themselves; over all, if they have more to them than logits.
     #[cold]
-    pub(super) fn redo_odd_rows<const EXTRA: bool>(&mut self, group: &Group, logits: Logits<'_>, e: &mut [f32]) {
+    pub(super) fn redo_odd_rows<const EXTRA: bool>(
+        &mut self,
+        group: Group,
+        logits: &Neighbours<'_>,
+        low: &[f32],
+        e: &mut [f32],
+    ) {
+        let mut buffer = std::mem::take(&mut self.row);
         let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
         for k in 0..group.tiles::<S>() {
             let sums = simd.vectorize(
@@ -80,8 +89,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 let is_near = NEAR_SUMS[0] <= sums[i - k * lanes] && sums[i - k * lanes] <= NEAR_SUMS[1];
                 if EXTRA || !is_near {
                     let row = i * classes..(i + 1) * classes;
-                    let low = if logits.low.is_empty() { &[] } else { &logits.low[row.clone()] };
-                    self.redo::<EXTRA>(i, Logits { x: &logits.x[row.clone()], low }, &mut e[row]);
+                    let low = if low.is_empty() { low } else { &low[row.clone()] };
+                    self.redo::<EXTRA>(i, logits.row(i, classes, &mut buffer), low, &mut e[row]);
                 }
             }
             let sums = &mut self.sums[k];
@@ -90,11 +99,11 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 || *sums = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..]),
             );
         }
-        self.has_odd_rows = true;
+        (self.has_odd_rows, self.row) = (true, buffer);
     }
 
     /// The exponentials of a row relative to its largest logit.
-    fn redo<const EXTRA: bool>(&mut self, i: usize, logits: Logits<'_>, e: &mut [f32]) {
+    fn redo<const EXTRA: bool>(&mut self, i: usize, x: &[f32], low: &[f32], e: &mut [f32]) {
         let Self { simd, exp, rows, ref mut known, .. } = *self;
         let length = block_len::<S>();
         let class = known.class[i] as usize;
@@ -102,7 +111,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             #[inline(always)]
             || {
                 let hole = |at: usize| (at..at + length).contains(&class).then(|| class - at);
-                let blocks = || logits.x.chunks(length).enumerate().map(|(b, x)| (b * length, x));
+                let blocks = || x.chunks(length).enumerate().map(|(b, x)| (b * length, x));
                 let mut all = splat(simd, f32::MIN);
                 for (at, x) in blocks() {
                     all = all.max(largest::<S>(&patched(simd, x, hole(at), f32::NEG_INFINITY)));
@@ -124,8 +133,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         for (x, w) in x.iter().zip(weights) {
                             deficit += w.simd_eq(zero).select(zero, w * (reference - *x));
                         }
-                        if !logits.low.is_empty() {
-                            let low: Block<S> = patched(simd, &logits.low[at..at + n], hole(at), 0.0);
+                        if !low.is_empty() {
+                            let low: Block<S> = patched(simd, &low[at..at + n], hole(at), 0.0);
                             for (d, low) in d.iter_mut().zip(low) {
                                 *d += low;
                             }
