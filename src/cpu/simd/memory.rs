@@ -23,7 +23,7 @@ pub(in crate::cpu) fn prefetch(address: *const u8) {
 }
 
 /// How far ahead a line that is on its way to the second cache is fetched from there: an answer from it takes some 15 ns.
-const SOON: usize = 2048;
+pub(in crate::cpu) const SOON: usize = 2048;
 
 /// Fetches what comes behind an address, a line: into the second cache [`AHEAD`] bytes before its use, and from there into the
 /// first one shortly before. Of lines that are on their way from memory to the first cache a core has few, and streamed stores take
@@ -36,7 +36,7 @@ pub(in crate::cpu) fn fetch_in_steps(address: *const u8) {
 
 /// As [`prefetch`], into the second cache.
 #[inline(always)]
-fn prefetch_second(address: *const u8) {
+pub(in crate::cpu) fn prefetch_second(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};

@@ -7,27 +7,40 @@ use half::slice::HalfFloatSliceExt;
 use super::convert::{f32_from_bf16, widen};
 use super::part::{Part, for_samples};
 use super::{Pointer, Source};
-use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
+use crate::cpu::simd::memory::{AHEAD, LINE, SOON, prefetch, prefetch_second};
 
-/// Lines of memory that will be read.
+/// Lines of memory that will be read, on their way to the second cache and from there to the first.
+///
+/// Some are left for later, when the logits in front of them have been read: memory is busy for longer then.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct LinesAhead {
     next: *const u8,
-    end: *const u8,
     step: usize,
+    end: *const u8,
+    soon: *const u8,
+    /// Bytes of as many logits as a line has in float32.
+    line: usize,
 }
 
 impl LinesAhead {
-    /// Fetches the next lines. Some may be fetched again, which costs little.
+    /// Fetches what comes behind the logits of a line of float32.
     #[inline(always)]
-    pub(in crate::cpu) fn fetch(&mut self, lines: usize) {
+    pub(in crate::cpu) fn fetch(&mut self) {
+        prefetch(self.soon);
+        self.soon = self.soon.wrapping_add(self.line);
+        self.fetch_left(1);
+    }
+
+    /// Fetches lines that are left. Some may be fetched again, which costs little.
+    #[inline(always)]
+    pub(in crate::cpu) fn fetch_left(&mut self, lines: usize) {
         for _ in 0..lines {
-            prefetch(self.next);
+            prefetch_second(self.next);
             self.next = self.next.wrapping_add(self.step);
         }
     }
 
-    /// Steps to the end.
+    /// How many are left.
     #[inline(always)]
     pub(in crate::cpu) fn left(&self) -> usize {
         self.end.addr().saturating_sub(self.next.addr()).div_ceil(self.step)
@@ -134,14 +147,15 @@ impl Part<'_> {
         }
     }
 
-    /// The lines [`AHEAD`] bytes behind `n` logits, to be fetched one for each line of float32. If they are few, half of them are
-    /// left for later then, when the logits in front of them have been read too: memory is busy for longer.
+    /// The lines [`AHEAD`] bytes behind `n` logits.
     #[inline(always)]
     pub(in crate::cpu) fn lines_ahead(&self, at: usize, n: usize) -> LinesAhead {
-        let bytes = self.tensor.input.element_bytes();
-        let next = self.tensor.input.bytes(at).wrapping_add(AHEAD);
-        let step = LINE / size_of::<f32>() * bytes / if n * bytes <= AHEAD { 2 } else { 1 };
-        LinesAhead { next, end: next.wrapping_add(n * bytes), step }
+        let (from, bytes) = (self.tensor.input.bytes(at), self.tensor.input.element_bytes());
+        let line = LINE / size_of::<f32>() * bytes;
+        // What is left may be no more than the distance: of few lines a half, of many an eighth.
+        let step = if n * bytes <= AHEAD { line / 2 } else { line - line / 8 };
+        let next = from.wrapping_add(AHEAD);
+        LinesAhead { next, step, end: next.wrapping_add(n * bytes), soon: from.wrapping_add(SOON), line }
     }
 
     /// `n` neighbours in memory.

@@ -81,7 +81,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         &mut block,
                         #[inline(always)]
                         |i| {
-                            next.fetch(1);
+                            next.fetch();
                             // SAFETY: the caller's promise.
                             unsafe { O::store_some::<S>(simd, &lines, i, to, b * length, STREAMS) };
                         },
@@ -94,7 +94,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                     exp.of_block(
                         &mut block,
                         #[inline(always)]
-                        |_| next.fetch(1),
+                        |_| next.fetch(),
                     );
                     store_block::<S>(&X::in_order::<S>(&block), e);
                 }

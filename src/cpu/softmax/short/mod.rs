@@ -225,7 +225,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             if let Some((before, writer)) = before {
                 write(simd, writer, before);
             }
-            ahead.fetch(ahead.left());
+            ahead.fetch_left(ahead.left());
             let mut x = part.rows_together(group.first, group.n, buffer);
             if let Some(softcap) = rows.options.softcap {
                 cap(x, softcap, capped);

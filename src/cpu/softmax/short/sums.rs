@@ -60,9 +60,13 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 let [least, most] = NEAR_SUMS.map(|sum| splat(simd, sum));
                 let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
                 for (k, sums) in sums.iter_mut().enumerate() {
-                    *sums = row_sums.of(simd, &e[k * lanes * classes..]);
+                    *sums = row_sums.of(
+                        simd,
+                        &e[k * lanes * classes..],
+                        #[inline(always)]
+                        |rows| ahead.fetch_left((lines * rows).div_ceil(lanes)),
+                    );
                     are_near &= sums.simd_ge(least) & sums.simd_le(most);
-                    ahead.fetch(lines);
                 }
                 are_near.all_true()
             },
@@ -96,7 +100,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             let sums = &mut self.sums[k];
             simd.vectorize(
                 #[inline(always)]
-                || *sums = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..]),
+                || *sums = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..], |_| {}),
             );
         }
         (self.has_odd_rows, self.row) = (true, buffer);
@@ -167,8 +171,9 @@ impl<S: Simd> RowSums<S> {
         Self { classes, are_own: lane_numbers(simd).simd_lt(splat(simd, own as f32)) }
     }
 
+    /// Between the rows it calls `between`, with the number of rows so far since the last call.
     #[inline(always)]
-    fn of(&self, simd: S, e: &[f32]) -> S::f32s {
+    fn of(&self, simd: S, e: &[f32], mut between: impl FnMut(usize)) -> S::f32s {
         let (classes, lanes) = (self.classes, S::f32s::LEN);
         let last = (classes - 1) / lanes * lanes;
         // Two variables, of which the first stays in registers.
@@ -179,11 +184,13 @@ impl<S: Simd> RowSums<S> {
                     *sum += *row;
                 }
             }
+            between(lanes);
             lane_by_lane(sums)
         } else {
             let mut sums = self.last_vectors(simd, e, last);
             for (sum, row) in sums[..lanes].iter_mut().zip(e.chunks_exact(classes)) {
                 *sum += whole_vectors(simd, &row[..last]);
+                between(1);
             }
             lane_by_lane(sums)
         }

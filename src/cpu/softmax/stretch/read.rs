@@ -1,7 +1,7 @@
 //! Reading: logits into the statistics, and their exponentials to where they are kept.
 
 use crate::cpu::simd::math::Exp;
-use crate::cpu::simd::memory::{AHEAD, LINE, prefetch, store_vector};
+use crate::cpu::simd::memory::{AHEAD, LINE, fetch_in_steps, prefetch, store_vector};
 use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
 use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
 use crate::cpu::softmax::partition::{Partition, largest, reference_near};
@@ -46,7 +46,7 @@ impl<X: Logits> Read<X> {
             #[inline(always)]
             |i| {
                 if i * LINE < length * X::BYTES {
-                    prefetch(self.x.address(first).wrapping_add(AHEAD + i * LINE));
+                    fetch_in_steps(self.x.address(first).wrapping_add(i * LINE));
                 }
                 between(i);
             },
