@@ -38,7 +38,7 @@ use finish::{Bundle, Conclusion, Finish, Statistics, TILES};
 use partition::Merged;
 
 /// Classes up to which rows are short: a multiple of every vector's lanes.
-const SHORT: usize = 1024;
+const SHORT: usize = 512;
 
 /// Classes of a segment of a longer row: a multiple of every block.
 const SEGMENT: usize = 16_384;
