@@ -21,8 +21,9 @@ where
     (losses.iter().map(|loss| loss.to_bits()).collect(), gradient.to_vec())
 }
 
-/// Classes of a tile, of less than a block, of blocks with and without a rest, of segments, the last one shorter than a line too.
-const CLASSES: [usize; 7] = [10, 100, 512, 700, 1003, 16_404, 33_000];
+/// Classes of short rows, less and more than a vector, of blocks with and without a rest, of segments, the last one shorter than a
+/// line too.
+const CLASSES: [usize; 9] = [3, 10, 100, 512, 513, 700, 1003, 16_404, 33_000];
 
 /// With every instruction set.
 fn cases() -> impl Iterator<Item = (Instructions, usize)> {
