@@ -20,10 +20,10 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     ) {
         let length = block_len::<S>();
         let mut task = Task { e: &mut e[..logits.len()], lines: &[], to: std::ptr::null_mut(), ahead };
-        // SAFETY: the logits are as many as the exponentials, and the elements those of the run, which begin with a line if they
-        // are streamed.
         macro_rules! blocks {
             ($x:expr, $output:ty, $streams:literal) => {
+                // SAFETY: the logits are as many as the exponentials, and the elements those of the run, which begin with a line if
+                // they are streamed.
                 unsafe { self.blocks::<_, $output, $streams>($x, task) }
             };
         }
