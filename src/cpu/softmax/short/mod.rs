@@ -19,7 +19,7 @@ mod gradient;
 mod sums;
 
 use super::cap::{Capped, cap};
-use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
+use super::finish::{Conclusion, Finished, MarginLoss, Statistics, TILES};
 use super::{MAX_ROWS, Rows, Standing};
 use crate::DType;
 use crate::cpu::simd::math::Exp;
@@ -282,6 +282,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let can_be_plain =
             self.plain_targets.is_some() && is_whole && self.out.details.is_empty() && self.rows.scale != 0.0;
         let (totals, losses) = (&mut self.totals, &mut *self.out.losses);
+        let mut finished = [Finished::default(); TILES];
         let is_plain = simd.vectorize(
             #[inline(always)]
             || {
@@ -295,6 +296,10 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 let is_plain = can_be_plain && are_finite.all_true();
                 if is_plain {
                     totals.push_rows(group.first, &of_rows[..group.n], losses);
+                } else {
+                    for (finished, conclusion) in finished.iter_mut().zip(&*conclusions) {
+                        *finished = conclusion.lanes();
+                    }
                 }
                 is_plain
             },
@@ -302,16 +307,15 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         if is_plain {
             return true;
         }
-        for (k, conclusion) in conclusions.iter().enumerate() {
-            let finished = conclusion.lanes();
+        for (k, finished) in finished[..tiles].iter().enumerate() {
             for lane in 0..lanes.min(group.n - k * lanes) {
                 let row = group.first + k * lanes + lane;
                 let label = self.rows.job.label(row);
                 if !self.out.details.is_empty() {
                     let standing = Standing::of(part.row(row, &mut self.row), label);
-                    self.out.details[row - self.totals.first()] = standing.details(label, &finished, lane);
+                    self.out.details[row - self.totals.first()] = standing.details(label, finished, lane);
                 }
-                self.totals.push(label, row, &finished, lane, self.out.losses);
+                self.totals.push(label, row, finished, lane, self.out.losses);
             }
         }
         false
