@@ -3,11 +3,10 @@
 use super::cap::{Capped, cap};
 use super::finish::{Bundle, MarginLoss};
 use super::tile::Tile;
-use super::{Fate, Rows, Standing};
+use super::{Fate, PartKernel, Standing};
+use crate::cpu::RowTotals;
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, load_lanes};
-use crate::cpu::tensor::Part;
-use crate::cpu::{RowOutputs, RowTotals};
 use crate::totals::Label;
 
 /// Memory of a thread, reused from part to part.
@@ -18,14 +17,7 @@ pub(super) struct Scratch {
     capped: Capped,
 }
 
-pub(super) struct PartKernel<'s, 'r, 'p, M> {
-    pub(super) rows: &'s Rows<'r, M>,
-    pub(super) part: &'s mut Part<'p>,
-    pub(super) out: RowOutputs<'s>,
-    pub(super) scratch: &'s mut Scratch,
-}
-
-impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
+impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     type Output = RowTotals;
 
     #[inline(always)]
@@ -41,7 +33,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
     }
 }
 
-impl<M: MarginLoss> PartKernel<'_, '_, '_, M> {
+impl<M: MarginLoss> PartKernel<'_, '_, '_, M, Scratch> {
     #[inline(always)]
     fn tiles<S: Simd, const EXTRA: bool>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;

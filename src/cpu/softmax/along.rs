@@ -7,7 +7,7 @@ use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
-use super::{Rows, SEGMENT, Standing};
+use super::{PartKernel, Rows, SEGMENT, Standing};
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::memory::LINE;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
@@ -48,14 +48,7 @@ impl Scratch {
     }
 }
 
-pub(super) struct PartKernel<'s, 'r, 'p, M> {
-    pub(super) rows: &'s Rows<'r, M>,
-    pub(super) part: &'s mut Part<'p>,
-    pub(super) out: RowOutputs<'s>,
-    pub(super) scratch: &'s mut Scratch,
-}
-
-impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
+impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     type Output = RowTotals;
 
     #[inline(always)]

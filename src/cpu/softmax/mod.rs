@@ -30,7 +30,7 @@ pub(super) use row::row_statistics;
 
 use super::simd::{Instructions, MAX_LANES, Simd};
 use super::tensor::Part;
-use super::{Job, Outcome, order};
+use super::{Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
@@ -64,12 +64,12 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
     let totals = if layout.inner() > 1 || classes == 0 {
         let length = part_rows(rows, classes, threads).max(MAX_LANES);
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
-            job.instructions.run(across::PartKernel { rows: &all, part, out, scratch })
+            job.instructions.run(PartKernel { rows: &all, part, out, scratch })
         })
     } else if classes <= SHORT {
         let length = part_rows(rows, classes, threads).max(MAX_ROWS);
         job.for_rows(length, outputs, short::Scratch::default, |part, out, scratch| {
-            job.instructions.run(short::PartKernel { rows: &all, part, out, scratch })
+            job.instructions.run(PartKernel { rows: &all, part, out, scratch })
         })
     } else if classes > SEGMENT && threads > 1 && rows < 2 * threads {
         job.for_rows(rows.next_power_of_two(), outputs, || (), |part, out, ()| shared::run(&all, part, out))
@@ -80,9 +80,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
             outputs,
             || (),
             |part, out, ()| {
-                along::Scratch::with(|scratch| {
-                    job.instructions.run(along::PartKernel { rows: &all, part, out, scratch })
-                })
+                along::Scratch::with(|scratch| job.instructions.run(PartKernel { rows: &all, part, out, scratch }))
             },
         )
     };
@@ -97,6 +95,14 @@ fn part_rows(rows: usize, classes: usize, threads: usize) -> usize {
     let enough = (LOGITS / classes.max(1)).max(8);
     let even = (rows / (32 * threads)).max(enough).min(rows / (2 * threads)).max(1);
     1 << even.ilog2()
+}
+
+/// Rows of a part, for a schedule to evaluate; each schedule has memory of its own kind, which the parts of a thread share.
+struct PartKernel<'s, 'r, 'p, M, T> {
+    rows: &'s Rows<'r, M>,
+    part: &'s mut Part<'p>,
+    out: RowOutputs<'s>,
+    scratch: &'s mut T,
 }
 
 /// What all parts share.

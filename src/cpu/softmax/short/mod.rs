@@ -20,7 +20,7 @@ mod sums;
 
 use super::cap::{Capped, cap};
 use super::finish::{Conclusion, Finished, MarginLoss, Statistics, TILES};
-use super::{MAX_ROWS, Rows, Standing};
+use super::{MAX_ROWS, PartKernel, Rows, Standing};
 use crate::DType;
 use crate::cpu::simd::math::Exp;
 use crate::cpu::simd::{Kernel, Simd, SimdBase, SimdMask, block_len, load, splat};
@@ -41,14 +41,7 @@ pub(super) struct Scratch {
     capped: Capped,
 }
 
-pub(super) struct PartKernel<'s, 'r, 'p, M> {
-    pub(super) rows: &'s Rows<'r, M>,
-    pub(super) part: &'s mut Part<'p>,
-    pub(super) out: RowOutputs<'s>,
-    pub(super) scratch: &'s mut Scratch,
-}
-
-impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M> {
+impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     type Output = RowTotals;
 
     #[inline(always)]
