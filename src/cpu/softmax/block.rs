@@ -139,7 +139,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
 
 /// Up to a block of values, with `fill` behind them and in the hole.
 #[inline(always)]
-pub(super) fn patched<S: Simd>(simd: S, values: &[f32], hole: Option<usize>, fill: f32) -> Block<S> {
+fn patched<S: Simd>(simd: S, values: &[f32], hole: Option<usize>, fill: f32) -> Block<S> {
     let Some(hole) = hole else { return load_up_to(simd, values, fill) };
     replaced::<S>(simd, &load_up_to(simd, values, fill), &numbers::<S>(simd), hole, fill)
 }

@@ -167,10 +167,10 @@ impl<'a> Neighbours<'a> {
         }
     }
 
-    /// Row `i`.
-    fn row<'b>(&'b self, i: usize, classes: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
+    /// Row `i`, and perhaps what is behind it.
+    fn row_and_on<'b>(&'b self, i: usize, classes: usize, buffer: &'b mut Vec<f32>) -> &'b [f32] {
         match self {
-            Self::Widened(x) => &x[i * classes..(i + 1) * classes],
+            Self::Widened(x) => &x[i * classes..],
             Self::Narrow(part, group) => part.row(group.first + i, buffer),
         }
     }

@@ -2,12 +2,10 @@
 
 use super::{Group, NONE, Neighbours, Work};
 use crate::cpu::simd::{
-    Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows,
-    splat, store_up_to, to_lanes,
+    MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows, splat, to_lanes,
 };
-use crate::cpu::softmax::block::patched;
 use crate::cpu::softmax::finish::MarginLoss;
-use crate::cpu::softmax::partition::{NEAR_SUMS, largest};
+use crate::cpu::softmax::partition::NEAR_SUMS;
 use crate::cpu::tensor::LinesAhead;
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
@@ -84,73 +82,87 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     ) {
         let mut buffer = std::mem::take(&mut self.row);
         let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
-        for k in 0..group.tiles::<S>() {
-            let sums = simd.vectorize(
-                #[inline(always)]
-                || to_lanes::<S>(self.sums[k]),
-            );
-            for i in k * lanes..group.n.min((k + 1) * lanes) {
-                let is_near = NEAR_SUMS[0] <= sums[i - k * lanes] && sums[i - k * lanes] <= NEAR_SUMS[1];
-                if EXTRA || !is_near {
-                    let row = i * classes..(i + 1) * classes;
-                    let low = if low.is_empty() { low } else { &low[row.clone()] };
-                    self.redo::<EXTRA>(i, logits.row(i, classes, &mut buffer), low, &mut e[row]);
-                }
-            }
-            let sums = &mut self.sums[k];
-            simd.vectorize(
-                #[inline(always)]
-                || *sums = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..], |_| {}),
-            );
+        let mut weights = vec![1.0; classes.next_multiple_of(lanes)];
+        if let Some(all) = self.rows.job.class_weights {
+            weights[..classes].copy_from_slice(all);
         }
-        (self.has_odd_rows, self.row) = (true, buffer);
-    }
-
-    /// The exponentials of a row relative to its largest logit.
-    fn redo<const EXTRA: bool>(&mut self, i: usize, x: &[f32], low: &[f32], e: &mut [f32]) {
-        let Self { simd, exp, rows, ref mut known, .. } = *self;
-        let length = block_len::<S>();
-        let class = known.class[i] as usize;
         simd.vectorize(
             #[inline(always)]
             || {
-                let hole = |at: usize| (at..at + length).contains(&class).then(|| class - at);
-                let blocks = || x.chunks(length).enumerate().map(|(b, x)| (b * length, x));
-                let mut all = splat(simd, f32::MIN);
-                for (at, x) in blocks() {
-                    all = all.max(largest::<S>(&patched(simd, x, hole(at), f32::NEG_INFINITY)));
-                }
-                known.reference[i] = all.reduce_max();
-                let (reference, zero) = (splat(simd, known.reference[i]), splat(simd, 0.0));
-                let mut deficit = zero;
-                for (at, x) in blocks() {
-                    let n = x.len();
-                    let x: Block<S> = patched(simd, x, hole(at), f32::NEG_INFINITY);
-                    let mut d = x;
-                    for d in &mut d {
-                        *d -= reference;
-                    }
-                    if EXTRA {
-                        let ones = [1.0; MAX_BLOCK];
-                        let weights = rows.job.class_weights.map_or(&ones[..n], |weights| &weights[at..at + n]);
-                        let weights: Block<S> = patched(simd, weights, hole(at), 0.0);
-                        for (x, w) in x.iter().zip(weights) {
-                            deficit += w.simd_eq(zero).select(zero, w * (reference - *x));
-                        }
-                        if !low.is_empty() {
-                            let low: Block<S> = patched(simd, &low[at..at + n], hole(at), 0.0);
-                            for (d, low) in d.iter_mut().zip(low) {
-                                *d += low;
-                            }
+                for k in 0..group.tiles::<S>() {
+                    let sums = to_lanes::<S>(self.sums[k]);
+                    for i in k * lanes..group.n.min((k + 1) * lanes) {
+                        let is_near = NEAR_SUMS[0] <= sums[i - k * lanes] && sums[i - k * lanes] <= NEAR_SUMS[1];
+                        if EXTRA || !is_near {
+                            let row = i * classes..(i + 1) * classes;
+                            let low = if low.is_empty() { low } else { &low[row.start..] };
+                            self.redo::<EXTRA>(
+                                i,
+                                logits.row_and_on(i, classes, &mut buffer),
+                                low,
+                                &weights,
+                                &mut e[row],
+                            );
                         }
                     }
-                    exp.of_block(&mut d, |_| {});
-                    store_up_to::<S>(&d, &mut e[at..at + n]);
+                    self.sums[k] = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..], |_| {});
                 }
-                known.deficit[i] = deficit.reduce_sum();
             },
         );
+        (self.has_odd_rows, self.row) = (true, buffer);
     }
+
+    /// The exponentials of a row relative to its largest logit. `x` and `low` begin with the row and go on behind it.
+    #[inline(always)]
+    fn redo<const EXTRA: bool>(&mut self, i: usize, x: &[f32], low: &[f32], weights: &[f32], e: &mut [f32]) {
+        let Self { simd, exp, classes, ref mut known, .. } = *self;
+        let lanes = S::f32s::LEN;
+        let (zero, none, numbers) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY), lane_numbers(simd));
+        let class = if known.class[i] == NONE { -1.0 } else { known.class[i] as f32 };
+        // Up to 512 classes float32 counts exactly.
+        let is_rest = |c: usize| {
+            let at = numbers + splat(simd, c as f32);
+            at.simd_lt(splat(simd, classes as f32)) & at.simd_ne(splat(simd, class))
+        };
+        let mut largest = splat(simd, f32::MIN);
+        for c in (0..classes).step_by(lanes) {
+            largest = largest.max(is_rest(c).select(load_near_end(simd, x, c), none));
+        }
+        known.reference[i] = largest.reduce_max();
+        let reference = splat(simd, known.reference[i]);
+        let mut deficit = zero;
+        for c in (0..classes).step_by(lanes) {
+            let is_rest = is_rest(c);
+            let x = is_rest.select(load_near_end(simd, x, c), none);
+            let mut d = x - reference;
+            if EXTRA {
+                let w = is_rest.select(load(simd, weights, c), zero);
+                deficit += w.simd_eq(zero).select(zero, w * (reference - x));
+                if !low.is_empty() {
+                    d += is_rest.select(load_near_end(simd, low, c), zero);
+                }
+            }
+            let exponentials = exp.of(d);
+            match e.get_mut(c..c + lanes) {
+                Some(e) => exponentials.store_slice(e),
+                None => e[c..].copy_from_slice(&to_lanes::<S>(exponentials)[..classes - c]),
+            }
+        }
+        if EXTRA {
+            known.deficit[i] = deficit.reduce_sum();
+        }
+    }
+}
+
+/// The vector at a place, with 0 behind the last value.
+#[inline(always)]
+fn load_near_end<S: Simd>(simd: S, values: &[f32], at: usize) -> S::f32s {
+    if at + S::f32s::LEN <= values.len() {
+        return load(simd, values, at);
+    }
+    let mut lanes = [0.0; MAX_LANES];
+    lanes[..values.len() - at].copy_from_slice(&values[at..]);
+    load(simd, &lanes, 0)
 }
 
 /// Adds up as many rows as there are lanes, a row a lane. Vectors reach into what is behind the rows.
