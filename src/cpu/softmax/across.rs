@@ -1,8 +1,9 @@
-//! A row a lane: rows whose classes are planes apart.
+//! A row a lane: rows whose classes are planes apart, and rows of few classes that have more to them than logits.
 
 use super::cap::{Capped, cap};
 use super::finish::{Bundle, MarginLoss};
 use super::tile::Tile;
+use super::turn::{turn_in, turn_out};
 use super::{Fate, PartKernel, Standing};
 use crate::cpu::RowTotals;
 use crate::cpu::simd::math::Exp;
@@ -15,6 +16,7 @@ pub(super) struct Scratch {
     tile: Vec<f32>,
     exponentials: Vec<f32>,
     capped: Capped,
+    buffer: Vec<f32>,
 }
 
 impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
@@ -40,17 +42,25 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M, Scratch> {
         let (lanes, all) = (S::f32s::LEN, part.rows());
         let (classes, inner) = (part.layout().classes() as usize, part.layout().inner() as usize);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
+        let mut writer = part.writer();
         let mut totals = RowTotals::new(all.clone());
         let mut first = all.start;
         while first < all.end {
-            let Scratch { tile, exponentials, capped } = &mut *scratch;
+            let Scratch { tile, exponentials, capped, buffer } = &mut *scratch;
             tile.resize(classes * lanes, 0.0);
             exponentials.resize(classes * lanes, 0.0);
             // The lanes of a tile are neighbours in memory, so of one sample.
-            let of_sample = (first / inner + 1) * inner;
+            let of_sample = if inner == 1 { all.end } else { (first / inner + 1) * inner };
             let n = lanes.min(all.end.min(of_sample) - first);
-            for (c, lanes) in tile.chunks_exact_mut(lanes).enumerate() {
-                part.read_strided(first, c, &mut lanes[..n]);
+            if inner == 1 {
+                part.fetch_ahead(part.row_start(first), n * classes);
+                // A vector may reach into rows behind the tile's.
+                let reach = (all.end - first).min(n + lanes.div_ceil(classes.max(1)));
+                turn_in(simd, part.rows_together(first, reach, buffer), classes, n, tile);
+            } else {
+                for (c, lanes) in tile.chunks_exact_mut(lanes).enumerate() {
+                    part.read_strided(first, c, &mut lanes[..n]);
+                }
             }
             let (mut x, mut low): (&[f32], &[f32]) = (tile, &[]);
             if let Some(softcap) = rows.options.softcap {
@@ -85,11 +95,17 @@ impl<M: MarginLoss> PartKernel<'_, '_, '_, M, Scratch> {
                     Fate::Target(_) => is_alive[lane] = 1.0,
                 }
             }
-            if rows.job.tensor.has_gradient() {
+            if let Some(writer) = &mut writer {
                 let fates = [load_lanes(simd, &is_alive), load_lanes(simd, &constant)];
                 of_tile.gradient::<EXTRA>(exponentials, &conclusion, slope, fates);
-                for (c, lanes) in exponentials.chunks_exact(lanes).enumerate() {
-                    part.write_strided(first, c, &lanes[..n]);
+                if inner == 1 {
+                    buffer.resize(lanes * classes + MAX_LANES, 0.0);
+                    turn_out(simd, exponentials, classes, buffer);
+                    part.write_rows(writer, first, &buffer[..n * classes]);
+                } else {
+                    for (c, lanes) in exponentials.chunks_exact(lanes).enumerate() {
+                        part.write_strided(first, c, &lanes[..n]);
+                    }
                 }
             }
             first += n;

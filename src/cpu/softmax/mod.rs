@@ -2,7 +2,7 @@
 //!
 //! | rows | schedule | the gradient's exponentials |
 //! | --- | --- | --- |
-//! | in planes | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
+//! | in planes, or up to [`TURNED`] classes under a softcap or label smoothing | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
 //! | up to [`SHORT`] classes | [`short`]: some hundred as if they were one row | in the first cache |
 //! | longer | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
 //! | longer than [`SEGMENT`], and fewer than two a thread | [`shared`]: all threads a row, some segments each | the same |
@@ -23,6 +23,7 @@ mod shared;
 mod short;
 mod stretch;
 mod tile;
+mod turn;
 
 pub(super) use cap::exp_of_negative;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
@@ -39,6 +40,9 @@ use partition::Merged;
 
 /// Classes up to which rows are short: a multiple of every vector's lanes.
 const SHORT: usize = 512;
+
+/// Classes up to which rows are turned into tiles, if they have more to them than logits.
+const TURNED: usize = 64;
 
 /// Classes of a segment of a longer row: a multiple of every block.
 const SEGMENT: usize = 16_384;
@@ -61,7 +65,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
         has_extra: options.softcap.is_some() || options.label_smoothing > 0.0,
     };
     let threads = rayon::current_num_threads();
-    let totals = if layout.inner() > 1 || classes == 0 {
+    let totals = if layout.inner() > 1 || classes == 0 || (all.has_extra && classes <= TURNED) {
         let length = part_rows(rows, classes, threads).max(MAX_LANES);
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })
