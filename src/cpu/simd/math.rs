@@ -2,7 +2,7 @@
 //!
 //! The polynomials are minimax fits of relative error (Remez); each function says what it loses. `u = 2^-24 = 6e-8`.
 
-use super::scale::{has_scale, scale_above};
+use super::scale::{ROUND, has_scale, scaled};
 use super::{BLOCK, Block, Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, splat};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.
@@ -28,9 +28,6 @@ pub(in crate::cpu) struct Exp<S: Simd> {
     lowest: S::f32s,
     highest: S::f32s,
 }
-
-/// 1.5 * 2^23 and the exponent's bias: adding it rounds to an integer, whose biased form is in the low bits of the sum.
-pub(super) const ROUND: f32 = 12_582_912.0 + 127.0;
 
 /// `(2^r - 1) / r`, degree 5, highest power first.
 const EXP2: [f32; 6] = [1.559_467_7e-4, 1.340_664_4e-3, 9.617_693e-3, 5.550_310_6e-2, 2.402_265_3e-1, 6.931_472_2e-1];
@@ -73,13 +70,11 @@ impl<S: Simd> Exp<S> {
     #[inline(always)]
     fn together<const N: usize>(self, d: &mut [S::f32s; N], mut between: impl FnMut(usize)) {
         const { assert!(N < EXP2.len(), "a step for each") };
-        let Self { simd, k, .. } = self;
-        let (mut sums, mut p) = ([k; N], [splat(simd, EXP2[0]); N]);
-        let mut r = *d;
-        for ((r, d), sum) in r.iter_mut().zip(d.iter_mut()).zip(&mut sums) {
+        let Self { simd, k, lowest, .. } = self;
+        let (mut sums, mut r, mut p) = ([k; N], [k; N], [splat(simd, EXP2[0]); N]);
+        for (d, sum) in d.iter_mut().zip(&mut sums) {
             *d = self.within(*d);
             *sum = d.mul_add(k, splat(simd, ROUND));
-            *r = *d;
         }
         for ((r, d), sum) in r.iter_mut().zip(&*d).zip(&sums) {
             *r = d.mul_sub(k, *sum - splat(simd, ROUND));
@@ -93,14 +88,14 @@ impl<S: Simd> Exp<S> {
             }
         }
         for (((d, r), p), sum) in d.iter_mut().zip(&r).zip(&p).zip(&sums) {
-            *d = self.scaled(p.mul_add(*r, splat(simd, 1.0)), *sum, *d);
+            *d = scaled(simd, p.mul_add(*r, splat(simd, 1.0)), *sum, *d, lowest);
         }
     }
 
     /// `exp(factor * (d + low))` within 1 ULP for every `d`.
     #[inline(always)]
     pub(in crate::cpu) fn of_two(self, d: S::f32s, low: S::f32s) -> S::f32s {
-        let Self { simd, k, k_low, .. } = self;
+        let Self { simd, k, k_low, lowest, .. } = self;
         let d = self.within(d);
         let sum = d.mul_add(k, splat(simd, ROUND));
         let r = d.mul_sub(k, sum - splat(simd, ROUND));
@@ -111,24 +106,13 @@ impl<S: Simd> Exp<S> {
         for c in &EXP2[1..] {
             p = p.mul_add(r, splat(simd, *c));
         }
-        self.scaled(p.mul_add(r, splat(simd, 1.0)), sum, d)
+        scaled(simd, p.mul_add(r, splat(simd, 1.0)), sum, d, lowest)
     }
 
-    /// `d`, brought to where [`scaled`](Self::scaled) has an exponent for it. NaN stays NaN.
+    /// `d`, brought to where [`scaled`] has an exponent for it. NaN stays NaN.
     #[inline(always)]
     fn within(self, d: S::f32s) -> S::f32s {
         if has_scale::<S>() { d } else { at_most(self.highest, at_least(self.lowest, d)) }
-    }
-
-    /// `p * 2^n`, with `n` of `sum = n + ROUND`.
-    #[inline(always)]
-    fn scaled(self, p: S::f32s, sum: S::f32s, d: S::f32s) -> S::f32s {
-        if has_scale::<S>() {
-            scale_above::<S>(p, sum - splat(self.simd, ROUND), d, self.lowest)
-        } else {
-            // The integer's biased form is in the low bits of the sum.
-            p * S::f32s::from_bits(sum.to_bits() << 23)
-        }
     }
 }
 

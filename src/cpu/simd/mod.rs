@@ -173,15 +173,20 @@ pub(super) fn load_up_to<S: Simd>(simd: S, values: &[f32], fill: f32) -> Block<S
     }
     let mut block = [splat(simd, fill); BLOCK];
     for (vector, values) in block.iter_mut().zip(values.chunks(S::f32s::LEN)) {
-        *vector = if values.len() == S::f32s::LEN {
-            load(simd, values, 0)
-        } else {
-            let mut lanes = [fill; MAX_LANES];
-            lanes[..values.len()].copy_from_slice(values);
-            load_lanes(simd, &lanes)
-        };
+        *vector = load_vector_up_to(simd, values, fill);
     }
     block
+}
+
+/// The first vector of `values`, with `fill` behind them if they are fewer.
+#[inline(always)]
+pub(super) fn load_vector_up_to<S: Simd>(simd: S, values: &[f32], fill: f32) -> S::f32s {
+    if values.len() >= S::f32s::LEN {
+        return load(simd, values, 0);
+    }
+    let mut lanes = [fill; MAX_LANES];
+    lanes[..values.len()].copy_from_slice(values);
+    load_lanes(simd, &lanes)
 }
 
 /// The lanes of a block, numbered.

@@ -1,7 +1,7 @@
 //! What losses of single logits are made of: odds, and their logarithms.
 
-use super::math::{ROUND, at_most};
-use super::scale::{has_scale, scale_above};
+use super::math::at_most;
+use super::scale::{ROUND, has_scale, scaled};
 use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, splat};
 
 /// `exp(-r)` for `|r|` up to half of `ln 2`, highest power first; relative error 3.8e-9.
@@ -41,12 +41,7 @@ pub(in crate::cpu) fn odds_block<S: Simd>(simd: S, x: &Block<S>, mut between: im
         }
     }
     for (p, sum) in p.iter_mut().zip(&sums) {
-        let n = *sum - round;
-        *p = if has_scale::<S>() {
-            scale_above::<S>(*p, n, n, splat(simd, -126.0))
-        } else {
-            *p * S::f32s::from_bits(sum.to_bits() << 23)
-        };
+        *p = scaled(simd, *p, *sum, *sum - round, splat(simd, -126.0));
     }
     p
 }

@@ -1,8 +1,24 @@
-//! Multiplying by powers of two, where the processor has an instruction for it.
+//! Multiplying by powers of two: by an instruction, where the processor has one, else by a number whose exponent is put together.
 
-use super::{Simd, SimdBase};
+use super::{Simd, SimdBase, SimdFloat, splat};
 
-/// Whether [`scale_above`] is there: AVX-512 has it.
+/// 1.5 * 2^23 and the exponent's bias: adding it rounds to an integer, whose biased form is in the low bits of the sum.
+pub(super) const ROUND: f32 = 12_582_912.0 + 127.0;
+
+/// `p * 2^n` with the integer `n` of `sum = n + ROUND`.
+///
+/// With [the instruction](has_scale) `n` may be of any size, and the result is 0 where `d` is not above `lowest`; without it `n` must
+/// be one from -127, whose power is 0, to 128, whose power is infinite.
+#[inline(always)]
+pub(super) fn scaled<S: Simd>(simd: S, p: S::f32s, sum: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
+    if has_scale::<S>() {
+        scale_above::<S>(p, sum - splat(simd, ROUND), d, lowest)
+    } else {
+        p * S::f32s::from_bits(sum.to_bits() << 23)
+    }
+}
+
+/// Whether the processor has an instruction that scales: with AVX-512.
 #[inline(always)]
 pub(super) const fn has_scale<S: Simd>() -> bool {
     // On x86-64 the only vectors of 16 lanes are those of AVX-512.
@@ -14,7 +30,7 @@ pub(super) const fn has_scale<S: Simd>() -> bool {
 /// Lanes that are 0 are not computed: on the way to a number below the normal ones a processor stops for a hundred cycles.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn scale_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
+fn scale_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
     use std::arch::x86_64::{__m512, _CMP_NLE_UQ, _mm512_cmp_ps_mask, _mm512_maskz_scalef_ps};
     use std::mem::transmute_copy;
 
@@ -34,6 +50,6 @@ pub(super) fn scale_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn scale_above<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
+fn scale_above<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
     unreachable!("no other processor has it")
 }

@@ -7,9 +7,9 @@
 //! | longer | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
 //! | longer than [`SEGMENT`], and fewer than two a thread | [`shared`]: all threads a row, some segments each | the same |
 //!
-//! The layout alone decides between the first two and the others, of which both give the same bits: segments have statistics of their own,
-//! merged in order, whoever computes them. Every sum has a fixed order, and so results depend neither on the threads nor on how
-//! many rows come together.
+//! The last two give the same bits: segments have statistics of their own, merged in order, whoever computes them. Between the
+//! others the layout and the options decide. Every sum has a fixed order, and so results depend neither on the threads nor on how many
+//! rows come together.
 
 mod across;
 mod along;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::sums::lane_numbers;
 use super::{Group, Work};
-use crate::cpu::simd::{MAX_LANES, Select, Simd, SimdBase, load, load_lanes, load_rows, splat, store_rows, to_lanes};
+use crate::cpu::simd::{Select, Simd, SimdBase, load, load_rows, splat, store_rows, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
 
@@ -83,13 +83,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 *g *= splat(simd, softmax[lane]);
             }
             if EXTRA {
-                let mut weights = [1.0; MAX_LANES];
-                if let Some(all) = self.rows.job.class_weights {
-                    let own = &all[c..classes.min(c + lanes)];
-                    weights[..own.len()].copy_from_slice(own);
-                }
+                let weights = load(simd, &self.weights, c);
                 for (lane, g) in vectors[..lanes].iter_mut().enumerate() {
-                    *g -= splat(simd, share[lane]) * load_lanes(simd, &weights);
+                    *g -= splat(simd, share[lane]) * weights;
                 }
             }
             store_rows::<S>(&vectors, to, start + c, classes);

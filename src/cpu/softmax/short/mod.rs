@@ -58,8 +58,8 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             rows,
             classes,
             plain_targets,
+            weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
-            has_odd_rows: false,
             row: Vec::new(),
             sums: [splat(simd, 0.0); TILES],
             conclusions: [Conclusion::none(simd); TILES],
@@ -81,6 +81,15 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         }
         work.totals
     }
+}
+
+/// The weights of classes, or as many of 1, and 1 behind them up to a multiple of `lanes`.
+fn padded(weights: Option<&[f32]>, classes: usize, lanes: usize) -> Vec<f32> {
+    let mut padded = vec![1.0; classes.next_multiple_of(lanes)];
+    if let Some(weights) = weights {
+        padded[..classes].copy_from_slice(weights);
+    }
+    padded
 }
 
 /// What is known of each row of a group, but for the sum of its exponentials.
@@ -183,10 +192,10 @@ struct Work<'s, 'r, S: Simd, M> {
     classes: usize,
     /// Of all rows of the batch, if every row counts with a weight of 1 and has no more to it than logits.
     plain_targets: Option<&'s [i32]>,
+    /// Of the classes, in whole vectors, if rows have more to them than logits.
+    weights: Vec<f32>,
     known: Known,
-    /// Whether a reference may be other than 0.
-    has_odd_rows: bool,
-    /// Memory for one of them.
+    /// Memory for a row.
     row: Vec<f32>,
     sums: [S::f32s; TILES],
     conclusions: [Conclusion<S>; TILES],
@@ -228,9 +237,6 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         } else {
             logits = Neighbours::of(part, group, buffer);
             self.exponentials(&logits, e, before, &mut ahead);
-        }
-        if std::mem::take(&mut self.has_odd_rows) {
-            self.known.reference = [0.0; MAX_ROWS];
         }
         self.find_targets(group, &logits, low, e);
         let are_near = self.add_up(group, e, &mut ahead);

@@ -2,7 +2,8 @@
 
 use super::{Group, NONE, Neighbours, Work};
 use crate::cpu::simd::{
-    MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows, splat, to_lanes,
+    MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows, load_vector_up_to,
+    splat, to_lanes,
 };
 use crate::cpu::softmax::finish::MarginLoss;
 use crate::cpu::softmax::partition::NEAR_SUMS;
@@ -16,6 +17,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     pub(super) fn find_targets(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32], e: &mut [f32]) {
         let Self { rows, classes, ref mut known, .. } = *self;
         let (first, n) = (group.first, group.n);
+        known.reference[..n].fill(0.0);
         if let Some(all) = self.plain_targets {
             known.class[..n].copy_from_slice(bytemuck::cast_slice(&all[first..first + n]));
         } else {
@@ -82,10 +84,6 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     ) {
         let mut buffer = std::mem::take(&mut self.row);
         let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
-        let mut weights = vec![1.0; classes.next_multiple_of(lanes)];
-        if let Some(all) = self.rows.job.class_weights {
-            weights[..classes].copy_from_slice(all);
-        }
         simd.vectorize(
             #[inline(always)]
             || {
@@ -96,26 +94,20 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         if EXTRA || !is_near {
                             let row = i * classes..(i + 1) * classes;
                             let low = if low.is_empty() { low } else { &low[row.start..] };
-                            self.redo::<EXTRA>(
-                                i,
-                                logits.row_and_on(i, classes, &mut buffer),
-                                low,
-                                &weights,
-                                &mut e[row],
-                            );
+                            self.redo::<EXTRA>(i, logits.row_and_on(i, classes, &mut buffer), low, &mut e[row]);
                         }
                     }
                     self.sums[k] = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..], |_| {});
                 }
             },
         );
-        (self.has_odd_rows, self.row) = (true, buffer);
+        self.row = buffer;
     }
 
     /// The exponentials of a row relative to its largest logit. `x` and `low` begin with the row and go on behind it.
     #[inline(always)]
-    fn redo<const EXTRA: bool>(&mut self, i: usize, x: &[f32], low: &[f32], weights: &[f32], e: &mut [f32]) {
-        let Self { simd, exp, classes, ref mut known, .. } = *self;
+    fn redo<const EXTRA: bool>(&mut self, i: usize, x: &[f32], low: &[f32], e: &mut [f32]) {
+        let Self { simd, exp, classes, ref weights, ref mut known, .. } = *self;
         let lanes = S::f32s::LEN;
         let (zero, none, numbers) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY), lane_numbers(simd));
         let class = if known.class[i] == NONE { -1.0 } else { known.class[i] as f32 };
@@ -126,20 +118,20 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         };
         let mut largest = splat(simd, f32::MIN);
         for c in (0..classes).step_by(lanes) {
-            largest = largest.max(is_rest(c).select(load_near_end(simd, x, c), none));
+            largest = largest.max(is_rest(c).select(load_vector_up_to(simd, &x[c..], 0.0), none));
         }
         known.reference[i] = largest.reduce_max();
         let reference = splat(simd, known.reference[i]);
         let mut deficit = zero;
         for c in (0..classes).step_by(lanes) {
             let is_rest = is_rest(c);
-            let x = is_rest.select(load_near_end(simd, x, c), none);
+            let x = is_rest.select(load_vector_up_to(simd, &x[c..], 0.0), none);
             let mut d = x - reference;
             if EXTRA {
                 let w = is_rest.select(load(simd, weights, c), zero);
                 deficit += w.simd_eq(zero).select(zero, w * (reference - x));
                 if !low.is_empty() {
-                    d += is_rest.select(load_near_end(simd, low, c), zero);
+                    d += is_rest.select(load_vector_up_to(simd, &low[c..], 0.0), zero);
                 }
             }
             let exponentials = exp.of(d);
@@ -152,17 +144,6 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             known.deficit[i] = deficit.reduce_sum();
         }
     }
-}
-
-/// The vector at a place, with 0 behind the last value.
-#[inline(always)]
-fn load_near_end<S: Simd>(simd: S, values: &[f32], at: usize) -> S::f32s {
-    if at + S::f32s::LEN <= values.len() {
-        return load(simd, values, at);
-    }
-    let mut lanes = [0.0; MAX_LANES];
-    lanes[..values.len() - at].copy_from_slice(&values[at..]);
-    load(simd, &lanes, 0)
 }
 
 /// Adds up as many rows as there are lanes, a row a lane. Vectors reach into what is behind the rows.
