@@ -12,8 +12,9 @@ fn each_entry_point(
     let mut count = 0;
     for shader in Shader::all() {
         let module = naga::front::wgsl::parse_str(&shader.source()).expect("WGSL that parses");
-        let mut validator =
-            Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32);
+        let capabilities =
+            Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SHADER_INT64;
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let info = validator
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())

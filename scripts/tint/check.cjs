@@ -28,7 +28,12 @@ async function main(folder) {
     for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.wgsl')).sort()) {
         const needsSubgroups = file.includes('subgroup');
         const source = fs.readFileSync(path.join(folder, file), 'utf8');
-        const needed = [needsSubgroups && 'subgroups', source.startsWith('enable f16') && 'shader-f16'].filter(Boolean);
+        const needed = [
+            needsSubgroups && 'subgroups',
+            source.startsWith('enable f16') && 'shader-f16',
+            // No part of WebGPU.
+            source.includes('u64') && '64-bit integers',
+        ].filter(Boolean);
         if (!needed.every((feature) => requiredFeatures.includes(feature))) {
             skipped += 1;
             continue;

@@ -1,8 +1,9 @@
-// Logits of 16 bits are read in pairs of chunks: 16 bytes. Windows start and end with a pair.
-// Needs: params, elem/halves, logits of the place. Provides: Stored, load_chunk, load_two, load_element, which count from the start
+// Logits are read in pairs of chunks of two words: 16 bytes where a word is two logits of 16 bits, 32 where it is two of 32 bits.
+// Windows start and end with a pair.
+// Needs: params, elem, logits of the place. Provides: Stored, load_chunk, load_two, load_element, which count from the start
 // of the window.
 
-alias Stored = vec4<u32>;  // so that it is one load whatever the compiler: two chunks are not merged where loads are checked
+alias Stored = vec4<Word>;  // so that it is one load whatever the compiler: two chunks are not merged where loads are checked
 
 // The other half may be somebody else's, who is writing it.
 fn load_chunk(chunk: u32) -> vec4<f32> {

@@ -1,5 +1,5 @@
-// As separate.wgsl, with 16 bits an element: two chunks that are a pair are written as one, others word by word.
-// Needs: params, elem/halves, place/load_pairs. Provides: logits, before_stores, store_two, and for place/store_words stored_base,
+// As separate.wgsl, with two words a chunk: two chunks that are a pair are written as one, others word by word.
+// Needs: params, elem, place/load_pairs. Provides: logits, before_stores, store_two, and for place/store_words stored_base,
 // stored_word, store_word.
 
 @group(0) @binding(1) var<storage, read> logits: array<Stored>;

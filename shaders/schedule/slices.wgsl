@@ -7,10 +7,9 @@
 // of the window.
 //
 // Needs: place, reduce/workgroup, schedule/row_chunks, and of a loss or pass fragment also row_begin, ROW_PASSES, row_continue,
-// row_finish, READS_ROW. Provides: TEAM, UNIT, team_before_stores, load_logit, record_of, and the entry points.
+// row_finish, READS_ROW. Provides: TEAM, team_before_stores, load_logit, record_of, and the entry points.
 
 override TEAM: u32 = WORKGROUP_SIZE;
-const UNIT = 16u / CHUNK_BYTES;
 
 // Of a row, from one dispatch to the next. Its stride, and that of Partial, is bounded in src/gpu/slices.rs.
 struct Kept {

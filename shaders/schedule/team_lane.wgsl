@@ -1,9 +1,8 @@
 // A team is a lane by itself: it waits for nobody.
-// Needs: reduce/lane, Record of the loss. Provides: TEAM, UNIT, team_of, team_rows, team_lane, team_before_stores, team_sync,
+// Needs: reduce/lane, Record of the loss. Provides: TEAM, team_of, team_rows, team_lane, team_before_stores, team_sync,
 // keep_record, records.
 
 const TEAM = 1u;
-const UNIT = 1u;  // a short row has few pairs, and a cache line two such rows: what one load leaves, the next finds there
 
 fn team_of(workgroup: u32, lane: Lane) -> u32 { return workgroup * WORKGROUP_SIZE + lane.index; }
 fn team_rows(first: u32, rows: u32) -> u32 { return rows_from(first, rows); }

@@ -1,5 +1,5 @@
 // A team of lanes is a subgroup, and a workgroup has several. For devices whose subgroups all have MIN_SUBGROUP_SIZE lanes.
-// Needs: WORKGROUP_SIZE, reduce/one_subgroup, elem, place, Record of the loss. Provides: TEAM, UNIT, team_of, team_rows, team_lane,
+// Needs: WORKGROUP_SIZE, reduce/one_subgroup, elem, place, Record of the loss. Provides: TEAM, team_of, team_rows, team_lane,
 // team_before_stores, team_sync, keep_record, records.
 //
 // All subgroups of a workgroup take as many rows, because subgroup operations, and the barrier of a gradient in place, are for
@@ -9,8 +9,7 @@
 override MIN_SUBGROUP_SIZE: u32 = 4u;
 override TEAM: u32 = MIN_SUBGROUP_SIZE;
 override TEAMS: u32 = WORKGROUP_SIZE / MIN_SUBGROUP_SIZE;
-const UNIT = 16u / CHUNK_BYTES;  // chunks that a lane loads at once
-const IDLE = 0x20000000u;        // a binding has fewer chunks, and UNIT * IDLE does not wrap
+const IDLE = 0x20000000u;  // a binding has fewer chunks, and UNIT * IDLE does not wrap
 
 fn team_of(workgroup: u32, lane: Lane) -> u32 { return workgroup * TEAMS + lane.subgroup; }
 fn team_rows(first: u32, rows: u32) -> u32 { return rows; }

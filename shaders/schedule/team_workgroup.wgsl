@@ -1,9 +1,8 @@
 // A team of lanes is a workgroup.
-// Needs: reduce/workgroup or reduce/subgroup, elem, place, Record of the loss. Provides: TEAM, UNIT, team_of, team_rows, team_lane,
+// Needs: reduce/workgroup or reduce/subgroup, elem, place, Record of the loss. Provides: TEAM, team_of, team_rows, team_lane,
 // team_before_stores, team_sync, keep_record, records.
 
 override TEAM: u32 = WORKGROUP_SIZE;
-const UNIT = 16u / CHUNK_BYTES;  // chunks that a lane loads at once
 
 fn team_of(workgroup: u32, lane: Lane) -> u32 { return workgroup; }
 fn team_rows(first: u32, rows: u32) -> u32 { return rows_from(first, rows); }

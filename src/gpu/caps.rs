@@ -9,6 +9,8 @@ pub struct Caps {
     pub subgroups: bool,
     /// `Features::SHADER_F16` is enabled.
     pub f16: bool,
+    /// `Features::SHADER_INT64` is enabled.
+    pub int64: bool,
     /// Smallest subgroup that a dispatch may get.
     pub min_subgroup_size: u32,
     /// Largest subgroup that a dispatch may get.
@@ -38,6 +40,7 @@ impl Caps {
             software: info.device_type == wgpu::DeviceType::Cpu,
             subgroups: device.features().contains(wgpu::Features::SUBGROUP),
             f16: device.features().contains(wgpu::Features::SHADER_F16),
+            int64: device.features().contains(wgpu::Features::SHADER_INT64),
             min_subgroup_size: info.subgroup_min_size,
             max_subgroup_size: info.subgroup_max_size,
             max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),

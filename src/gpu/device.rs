@@ -27,7 +27,11 @@ pub enum AdapterChoice {
 /// Features worth enabling where the adapter has them; all are optional.
 #[must_use]
 pub fn required_features(adapter: &wgpu::Adapter) -> wgpu::Features {
-    adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY)
+    use wgpu::Features;
+    let mut worthwhile = Features::SUBGROUP | Features::SHADER_F16 | Features::TIMESTAMP_QUERY;
+    // It loads lane after lane: the wider, the fewer loads.
+    worthwhile.set(Features::SHADER_INT64, adapter.get_info().device_type == wgpu::DeviceType::Cpu);
+    adapter.features() & worthwhile
 }
 
 /// Limits worth requesting: wgpu's defaults, with the adapter's own sizes of buffers, bindings and workgroups.

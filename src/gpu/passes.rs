@@ -87,7 +87,8 @@ impl Softmax {
         let mut recorder = Recorder::new("logloss softmax");
         let windows = plan.windows.iter().map(|w| (*w, false));
         for (window, tail) in windows.chain(plan.tail.map(|w| (w, true))) {
-            let elements = Elements { words: tail, ..Elements::new(DType::F32, false, Gradient::Separate) };
+            let elements = plan.elements(Elements::new(DType::F32, false, Gradient::Separate));
+            let elements = Elements { words: tail, ..elements };
             let shader = Shader::Rows { fragment: LossFragment::Softmax, elements, schedule: plan.schedule };
             let switches = Switches::default()
                 .with(Switch::Logarithm, self.logarithm)

@@ -53,7 +53,10 @@ impl Pipelines {
     pub fn compile_all(&self, caps: &Caps, lanes: u32, checked: bool, wanted: impl Fn(Shader) -> bool) -> usize {
         let mut count = 0;
         for shader in Shader::all().into_iter().filter(|&shader| wanted(shader)) {
-            if (shader.needs_subgroups() && !caps.subgroups) || (shader.needs_f16() && !caps.f16) {
+            if (shader.needs_subgroups() && !caps.subgroups)
+                || (shader.needs_f16() && !caps.f16)
+                || (shader.needs_int64() && !caps.int64)
+            {
                 continue;
             }
             for &entry_point in shader.entry_points() {

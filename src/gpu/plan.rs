@@ -1,7 +1,7 @@
 //! Which variant runs for a layout on a device, and how the batch is cut: a pure function, without a device.
 
 use super::caps::Caps;
-use super::shader::{Reduce, RowSchedule};
+use super::shader::{Elements, Reduce, RowSchedule, Storage};
 use super::slicing::Slicing;
 use super::team::{CHUNK, check_lanes, held, lanes, lanes_of_row, lanes_of_subgroups, reduce, team, unit};
 use super::tuning::{Team, Tuning};
@@ -26,6 +26,8 @@ pub struct Plan {
     pub held: u32,
     /// Rows of a lane have fewer logits than a block of chunks, and are read chunk by chunk.
     pub short: bool,
+    /// float32 logits are loaded two chunks at once, as 64-bit words.
+    pub wide: bool,
     /// How rows are sliced, if they are.
     pub slicing: Option<Slicing>,
     /// Every row starts and ends with what a lane loads at once (every class of a sample with a chunk).
@@ -47,6 +49,7 @@ impl Plan {
             group_rows: 1,
             held: 0,
             short: false,
+            wide: false,
             slicing: None,
             aligned: false,
             windows: Vec::new(),
@@ -58,6 +61,12 @@ impl Plan {
     pub(crate) fn slice_bytes(&self) -> (u64, u64) {
         let rows = self.windows.iter().chain(&self.tail).map(|window| window.count).max().unwrap_or(0);
         self.slicing.map_or((0, 0), |slicing| slicing.scratch_bytes(rows))
+    }
+
+    /// How the logits are bound, as the schedule loads them.
+    pub(super) fn elements(&self, elements: Elements) -> Elements {
+        let storage = if self.wide { Storage::F32Wide } else { elements.storage };
+        Elements { storage, ..elements }
     }
 
     /// Workgroups over a window of rows or samples. What `maps` logits may write chunks that rows share, so that a team needs the
@@ -188,7 +197,8 @@ impl Rows {
 }
 
 fn plan_rows(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
-    let rows_of = |team| Rows::new(layout, unit(team, footprint.logit));
+    let wide = footprint.logit == 4 && tuning.wide(layout, caps)?;
+    let rows_of = |team| Rows::new(layout, unit(team, footprint.logit, wide));
     let (sample_bytes, max_binding) = (footprint.sample(layout), tuning.max_binding(caps));
     let room = max_binding.saturating_sub(caps.alignment().into());
     let group_logits = u64::from(fewest_rows(layout, CHUNK)) * u64::from(layout.classes());
@@ -202,7 +212,7 @@ fn plan_rows(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning)
             let slicing = Slicing::new(layout, rows.step, rows.unit, footprint.element, room, tuning.slice)?;
             let lanes = lanes(LANES_OF_SLICES, 0, caps, tuning)?;
             check_lanes(slicing.classes.into(), lanes, caps)?;
-            let plan = Plan { slicing: Some(slicing), ..Plan::new(RowSchedule::Slices, lanes, reduce) };
+            let plan = Plan { wide, slicing: Some(slicing), ..Plan::new(RowSchedule::Slices, lanes, reduce) };
             return rows.cut(plan, |count, steps| {
                 slicing.cut(count, steps, sample_bytes, max_binding, caps.max_binding, caps.alignment())
             });
@@ -224,6 +234,7 @@ fn plan_rows(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning)
     check_lanes(group_logits, lanes_of_team, caps)?;
     let alone = team == Team::Lane;
     let plan = Plan {
+        wide,
         teams,
         held: if alone { 0 } else { held(layout, rows.unit, lanes_of_team, caps, tuning)? },
         short: alone && layout.classes() < BLOCK_CHUNKS * CHUNK,

@@ -9,7 +9,7 @@ use super::pipeline::Pipeline;
 use super::plan::Plan;
 use super::recorder::{Recorder, Step};
 use super::scratch::{Scratch, whole};
-use super::shader::{Elements, Place, RowSchedule, Shader, Storage, bindings};
+use super::shader::{Elements, Place, RowSchedule, Shader, bindings};
 use super::slices::{self, Entries, Sliced};
 use super::switch::{Switch, Switches};
 use super::tensors::Tensors;
@@ -74,12 +74,12 @@ pub(crate) fn has_rounds(elements: Elements, plan: &Plan) -> bool {
     plan.schedule == RowSchedule::Planes
         && !plan.aligned
         && matches!(elements.place, Place::Separate | Place::InPlace)
-        && elements.storage != Storage::F32
+        && !elements.storage.is_f32()
 }
 
 fn variant(kernel: &Kernel, plan: &Plan, tail: bool, element_losses: bool) -> (Shader, Switches) {
     let words = tail || (plan.schedule == RowSchedule::Planes && !plan.aligned);
-    let elements = Elements { words, ..kernel.elements() };
+    let elements = Elements { words, ..plan.elements(kernel.elements()) };
     let program = kernel.program();
     let shader = Shader::Rows { fragment: program.fragment, elements, schedule: plan.schedule };
     let switches = program

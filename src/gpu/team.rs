@@ -37,8 +37,9 @@ const SOFTWARE_LOGITS: u64 = 1 << 17;
 const SOFTWARE_LANES: u32 = 8;
 
 /// Logits of so many bytes each that a lane loads at once. By itself it takes chunks: its rows are short, and a cache line holds two.
-pub(super) fn unit(team: Team, logit_bytes: u64) -> u32 {
+pub(super) fn unit(team: Team, logit_bytes: u64, wide: bool) -> u32 {
     match (team, logit_bytes) {
+        (_, 4) if wide => 2 * CHUNK,
         (Team::Workgroup | Team::Subgroup | Team::Slices, 2) => UNIT_BYTES / 2,
         _ => CHUNK,
     }

@@ -1,4 +1,4 @@
-//! Rows of 16-bit logits in teams, which load two chunks at once: wherever a row starts and ends, in buffers of no byte more.
+//! Rows that are loaded two chunks at once, 16-bit logits in teams and float32 as 64-bit words: wherever a row starts and ends, in buffers of no byte more.
 
 use logloss::gpu::{Kernel, Team, Tuning};
 use logloss::{DType, Evaluation, Gradient, Layout, Request, Unit, reference};
@@ -12,6 +12,13 @@ const HALVES: [DType; 2] = [DType::F16, DType::Bf16];
 const HELD: Tuning = Tuning { team: Some(Team::Workgroup), held: Some(true), lanes: Some(8), ..Tuning::PLANNED };
 const REREAD: Tuning = Tuning { held: Some(false), lanes: Some(4), ..HELD };
 const SLICES: Tuning = Tuning { team: Some(Team::Slices), slice: Some(16), lanes: Some(4), ..Tuning::PLANNED };
+const LANE: Tuning = Tuning { team: Some(Team::Lane), ..Tuning::PLANNED };
+
+/// A schedule with float32 as 64-bit words, where the device has those.
+fn wide(tuning: Tuning) -> Option<Tuning> {
+    let has_words = crate::gpu().device.features().contains(wgpu::Features::SHADER_INT64);
+    has_words.then_some(Tuning { wide: Some(true), ..tuning })
+}
 
 /// The first loss, compiled.
 struct Subject {
@@ -63,14 +70,18 @@ fn every_start_and_end_of_a_row() {
         subject(DType::F16, Gradient::InPlace, REREAD),
         subject(DType::Bf16, Gradient::InPlace, SLICES),
     ];
+    let of_words = [(LANE, Gradient::Separate), (LANE, Gradient::InPlace), (HELD, Gradient::InPlace)];
+    let of_words = of_words.into_iter().filter_map(|(tuning, gradient)| Some((wide(tuning)?, gradient)));
+    let of_words: Vec<_> = of_words.map(|(tuning, gradient)| subject(DType::F32, gradient, tuning)).collect();
+    let all = || separate.iter().chain(&in_place).chain(&of_words);
     for classes in (1..=18).chain([31, 32, 36, 40, 100]) {
         for rows in [8, 13] {
-            separate.iter().chain(&in_place).for_each(|subject| check(subject, strided(rows, classes, 0)));
+            all().for_each(|subject| check(subject, strided(rows, classes, 0)));
         }
     }
     for classes in [4, 8, 12, 19, 24] {
         for gap in 1..=8 {
-            separate.iter().chain(&in_place).for_each(|subject| check(subject, strided(8, classes, gap)));
+            all().for_each(|subject| check(subject, strided(8, classes, gap)));
         }
     }
 }
@@ -78,13 +89,14 @@ fn every_start_and_end_of_a_row() {
 #[test]
 fn every_place_and_reduction() {
     for gradient in GRADIENTS {
-        for dtype in HALVES {
-            let forced = |tuning| reductions().into_iter().map(move |r| Tuning { reduce: Some(r), ..tuning });
-            for tuning in forced(HELD).chain(forced(REREAD)).chain([SLICES]) {
-                let subject = Subject::new(dtype, gradient, tuning);
-                for layout in [strided(9, 44, 0), strided(17, 203, 0), strided(8, 40, 4)] {
-                    check(&subject, layout);
-                }
+        let forced = |tuning| reductions().into_iter().map(move |r| Tuning { reduce: Some(r), ..tuning });
+        let shared: Vec<_> = forced(HELD).chain(forced(REREAD)).chain([SLICES]).collect();
+        let halves = HALVES.into_iter().flat_map(|dtype| shared.iter().map(move |&tuning| (dtype, tuning)));
+        let of_words = shared.iter().chain([&LANE]).filter_map(|&tuning| Some((DType::F32, wide(tuning)?)));
+        for (dtype, tuning) in halves.chain(of_words) {
+            let subject = Subject::new(dtype, gradient, tuning);
+            for layout in [strided(9, 44, 0), strided(17, 203, 0), strided(8, 40, 4)] {
+                check(&subject, layout);
             }
         }
     }
@@ -97,6 +109,9 @@ fn boundaries_of_blocks_and_strips() {
     for length in [8 * 4, 16 * 4, 64 * 16 * 4] {
         for classes in [length - 8, length - 1, length, length + 1, length + 4, length + 8] {
             check(&subject, strided(2, classes, 0));
+            if let Some(tuning) = wide(LANE) {
+                check(&Subject::new(DType::F32, Gradient::InPlace, tuning), strided(9, classes, 0));
+            }
         }
     }
     // At most eight chunks a lane.
@@ -114,8 +129,10 @@ fn rows_beyond_a_binding() {
         let tuning = Tuning { max_binding: Some(max_binding), slice: Some(64), ..SLICES };
         for gradient in GRADIENTS {
             let subject = Subject::new(DType::Bf16, gradient, tuning);
+            let of_words = wide(tuning).map(|tuning| Subject::new(DType::F32, gradient, tuning));
             for layout in [strided(9, 404, 0), strided(10, 403, 0), strided(8, 402, 3)] {
                 check(&subject, layout);
+                of_words.iter().for_each(|subject| check(subject, layout));
             }
         }
     }
@@ -124,17 +141,20 @@ fn rows_beyond_a_binding() {
 /// The same bits on every run, with the checks compiled in, for every binding limit, and for float16 however it is converted.
 #[test]
 fn the_same_bits() {
-    for (dtype, gradient, tuning) in [
+    let halves = [
         (DType::F16, Gradient::InPlace, HELD),
         (DType::Bf16, Gradient::Separate, REREAD),
         (DType::F16, Gradient::InPlace, SLICES),
-    ] {
-        let limit = |max_binding| Tuning { max_binding: Some(max_binding), ..tuning };
+    ];
+    let of_words = [(Gradient::InPlace, LANE), (Gradient::Separate, LANE), (Gradient::InPlace, SLICES)];
+    let of_words = of_words.into_iter().filter_map(|(gradient, tuning)| Some((DType::F32, gradient, wide(tuning)?)));
+    for (dtype, gradient, tuning) in halves.into_iter().chain(of_words) {
+        let limit = |logits| Tuning { max_binding: Some(logits * dtype.bytes()), ..tuning };
         let others = [
             Tuning { checked: true, ..tuning },
             Tuning { native_f16: Some(false), ..tuning },
-            limit(2048),
-            Tuning { checked: true, ..limit(2500) },
+            limit(1024),
+            Tuning { checked: true, ..limit(1250) },
         ]
         .map(|tuning| Subject::new(dtype, gradient, tuning));
         let subject = Subject::new(dtype, gradient, tuning);
@@ -154,8 +174,10 @@ fn the_same_bits() {
 fn a_row_in_any_batch() {
     let classes = 203;
     let whole = Tensors::new(losses()[0].as_ref(), strided(24, classes, 0));
-    for tuning in [HELD, REREAD, SLICES] {
-        let subject = Subject::new(DType::Bf16, Gradient::Separate, tuning);
+    let halves = [HELD, REREAD, SLICES].map(|tuning| (DType::Bf16, tuning));
+    let of_words = [LANE, SLICES].into_iter().filter_map(|tuning| Some((DType::F32, wide(tuning)?)));
+    for (dtype, tuning) in halves.into_iter().chain(of_words) {
+        let subject = Subject::new(dtype, Gradient::Separate, tuning);
         let all = run(&subject, &whole);
         for (first, rows) in [(0, 3), (8, 8), (16, 5)] {
             let got = run(&subject, &whole.rows(first, rows));

@@ -8,6 +8,7 @@ const GPU: Caps = Caps {
     software: false,
     subgroups: true,
     f16: true,
+    int64: true,
     min_subgroup_size: 32,
     max_subgroup_size: 32,
     max_invocations: 256,

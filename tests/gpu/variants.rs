@@ -16,7 +16,7 @@ fn noop(features: wgpu::Features) -> Gpu {
 
 #[test]
 fn every_variant_is_valid() {
-    let gpu = noop(wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16);
+    let gpu = noop(wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::SHADER_INT64);
     for (lanes, checked) in [(4, false), (8, true), (256, false)] {
         let count = gpu.compile_all(lanes, checked, |_| true).unwrap_or_else(|e| panic!("{lanes} lanes: {e}"));
         assert!(count > Shader::all().len(), "{count} variants");
@@ -42,7 +42,7 @@ fn every_variant_compiles() {
 fn a_device_without_features_compiles_the_rest() {
     let count = |features| noop(features).compile_all(8, false, |_| true).unwrap();
     let without = count(wgpu::Features::empty());
-    for feature in [wgpu::Features::SUBGROUP, wgpu::Features::SHADER_F16] {
+    for feature in [wgpu::Features::SUBGROUP, wgpu::Features::SHADER_F16, wgpu::Features::SHADER_INT64] {
         let with = count(feature);
         assert!(0 < without && without < with, "{without} of {with} with {feature:?}");
     }
@@ -59,6 +59,7 @@ fn shaders_have_names_of_their_own_and_a_portable_source() {
         assert!(enables.is_empty(), "{}: {enables:?}", shader.label());
         let subgroups = source.contains("subgroupMax") || source.contains("subgroupAdd");
         assert_eq!(subgroups, shader.needs_subgroups(), "{}", shader.label());
+        assert_eq!(source.contains("u64"), shader.needs_int64(), "{}", shader.label());
         for entry_point in shader.entry_points() {
             assert!(source.contains(&format!("fn {entry_point}(")), "{} has no {entry_point}", shader.label());
         }

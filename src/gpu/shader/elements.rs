@@ -10,6 +10,8 @@ use crate::{DType, Gradient};
 pub enum Storage {
     /// float32.
     F32,
+    /// float32, two to a 64-bit word: needs `Features::SHADER_INT64`.
+    F32Wide,
     /// float16, two to a word, converted by the device: wants `Features::SHADER_F16`.
     F16,
     /// float16, two to a word, converted by hand.
@@ -20,21 +22,28 @@ pub enum Storage {
 
 impl Storage {
     /// Every storage.
-    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::F16Packed, Self::Bf16];
+    pub const ALL: [Self; 5] = [Self::F32, Self::F32Wide, Self::F16, Self::F16Packed, Self::Bf16];
 
     const fn fragments(self) -> &'static [Fragment] {
         const HALVES: Fragment = fragment!("elem/halves.wgsl");
         match self {
             Self::F32 => &[fragment!("elem/f32.wgsl")],
+            Self::F32Wide => &[fragment!("elem/f32_wide.wgsl")],
             Self::F16 => &[HALVES, fragment!("elem/f16.wgsl")],
             Self::F16Packed => &[HALVES, fragment!("elem/f16_packed.wgsl")],
             Self::Bf16 => &[HALVES, fragment!("elem/bf16.wgsl")],
         }
     }
 
+    /// Whether logits have 32 bits.
+    pub(crate) const fn is_f32(self) -> bool {
+        matches!(self, Self::F32 | Self::F32Wide)
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F32Wide => "f32_wide",
             Self::F16 => "f16",
             Self::F16Packed => "f16_packed",
             Self::Bf16 => "bf16",
@@ -92,8 +101,8 @@ impl Elements {
         let mut all = Vec::new();
         for storage in Storage::ALL {
             for place in places {
-                // Float32 is wide already.
-                if storage != Storage::F32 || place != Place::Widened {
+                // There is nothing to widen float32 to.
+                if !storage.is_f32() || place != Place::Widened {
                     all.extend([false, true].map(|words| Self { storage, place, words }));
                 }
             }
@@ -101,12 +110,21 @@ impl Elements {
         all
     }
 
-    /// What reads the logits and writes their gradient: by words, or in chunks, of which lanes that share a row take two of 16 bits
-    /// at once.
+    /// Whether a lane takes two chunks at once: of 16 bits where lanes share rows, and always where a chunk is two 64-bit words. A
+    /// short row has few pairs, and a cache line two such rows: of 16 bits, what one load leaves the next finds there.
+    pub(super) fn in_pairs(self, schedule: RowSchedule) -> bool {
+        match self.storage {
+            Storage::F32 => false,
+            Storage::F32Wide => true,
+            Storage::F16 | Storage::F16Packed | Storage::Bf16 => schedule.is_shared(),
+        }
+    }
+
+    /// What reads the logits and writes their gradient: by words, in chunks, or in pairs of chunks.
     pub(super) fn fragments(self, schedule: RowSchedule) -> Vec<Fragment> {
         const BY_WORDS: Fragment = fragment!("place/store_words.wgsl");
         const BY_CHUNKS: Fragment = fragment!("place/store_chunks.wgsl");
-        let in_pairs = schedule.is_shared() && self.storage != Storage::F32;
+        let in_pairs = self.in_pairs(schedule);
         let place: &[Fragment] = match (self.words, self.place, in_pairs) {
             (false, Place::None, _) => &[fragment!("place/none.wgsl"), BY_CHUNKS],
             (false, Place::Widened, _) => &[fragment!("place/widened.wgsl"), BY_CHUNKS],
@@ -124,7 +142,9 @@ impl Elements {
             (false, true) => fragment!("place/load_pairs.wgsl"),
             (false, false) => fragment!("place/load_chunks.wgsl"),
         };
-        [self.storage.fragments(), &[load], place].concat()
+        // A batch that ends in the middle of a chunk may end in the middle of a 64-bit word.
+        let storage = if self.words && self.storage.is_f32() { Storage::F32 } else { self.storage };
+        [storage.fragments(), &[load], place].concat()
     }
 
     pub(super) fn label(self) -> String {

@@ -80,7 +80,8 @@ impl Shader {
         for reduce in reduces {
             all.extend([Self::Survey { reduce }, Self::Sum { reduce }, Self::RegionFold { reduce }]);
         }
-        for elements in Elements::all() {
+        let of_positions = |elements: &Elements| elements.storage != Storage::F32Wide;
+        for elements in Elements::all().into_iter().filter(of_positions) {
             match elements.place {
                 Place::None => all.extend(reduces.map(|reduce| Self::RegionSums { elements, reduce })),
                 _ => all.push(Self::RegionGradient { elements }),
@@ -94,7 +95,8 @@ impl Shader {
             for elements in Elements::all() {
                 for &schedule in fragment.family().schedules() {
                     // Where the logits end within a chunk, so do the dense tensors.
-                    if !elements.words || schedule != (RowSchedule::Blocks { entries: false }) {
+                    let has_chunks = !elements.words || schedule != (RowSchedule::Blocks { entries: false });
+                    if has_chunks && (schedule.is_along_rows() || of_positions(&elements)) {
                         all.push(Self::Rows { fragment, elements, schedule });
                     }
                 }
@@ -130,6 +132,12 @@ impl Shader {
             }
             _ => false,
         }
+    }
+
+    /// Whether it has 64-bit integers, which need `Features::SHADER_INT64`.
+    #[must_use]
+    pub fn needs_int64(self) -> bool {
+        matches!(self, Self::Rows { elements: Elements { storage: Storage::F32Wide, words: false, .. }, .. })
     }
 
     /// Whether its lanes can hold a row: `schedule/held.wgsl`.

@@ -39,6 +39,11 @@ pub enum RowSchedule {
 }
 
 impl RowSchedule {
+    /// Whether rows are read from one end to the other, class axis last.
+    pub(super) const fn is_along_rows(self) -> bool {
+        self.is_shared() || matches!(self, Self::Lane)
+    }
+
     /// Whether several lanes share a row, class axis last.
     pub(super) const fn is_shared(self) -> bool {
         matches!(self, Self::Workgroup(_) | Self::Subgroup | Self::Slices)

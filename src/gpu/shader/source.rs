@@ -12,6 +12,8 @@ const IGNORE: Fragment = fragment!("row/ignore.wgsl");
 const TARGET: Fragment = fragment!("row/target.wgsl");
 const STATUS: Fragment = fragment!("row/status.wgsl");
 const QUADS: Fragment = fragment!("schedule/quads.wgsl");
+const UNIT_CHUNK: Fragment = fragment!("schedule/unit_chunk.wgsl");
+const UNIT_PAIR: Fragment = fragment!("schedule/unit_pair.wgsl");
 const CHUNKS: Fragment = fragment!("schedule/row_chunks.wgsl");
 const HELD: Fragment = fragment!("schedule/held.wgsl");
 const ROWS: Fragment = fragment!("schedule/rows.wgsl");
@@ -68,21 +70,22 @@ impl Shader {
 
 /// Of a loss of rows or elements: what stands in front of the loss and behind it is the schedule's.
 fn of_rows(loss: LossFragment, elements: Elements, schedule: RowSchedule) -> Vec<Fragment> {
+    let unit = if elements.in_pairs(schedule) { UNIT_PAIR } else { UNIT_CHUNK };
     let (front, behind) = match schedule {
         RowSchedule::Workgroup(reduce) => (
             vec![reduce.fragment(), MATH, SOFTCAP],
-            vec![fragment!("schedule/team_workgroup.wgsl"), CHUNKS, HELD, ROWS],
+            vec![unit, fragment!("schedule/team_workgroup.wgsl"), CHUNKS, HELD, ROWS],
         ),
         RowSchedule::Subgroup => (
             vec![fragment!("reduce/one_subgroup.wgsl"), MATH, SOFTCAP],
-            vec![fragment!("schedule/team_subgroup.wgsl"), CHUNKS, HELD, ROWS],
+            vec![unit, fragment!("schedule/team_subgroup.wgsl"), CHUNKS, HELD, ROWS],
         ),
         RowSchedule::Lane => (
             vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP],
-            vec![fragment!("schedule/team_lane.wgsl"), CHUNKS, fragment!("schedule/reread.wgsl"), ROWS],
+            vec![unit, fragment!("schedule/team_lane.wgsl"), CHUNKS, fragment!("schedule/reread.wgsl"), ROWS],
         ),
         RowSchedule::Slices => {
-            (vec![Reduce::Workgroup.fragment(), MATH, SOFTCAP], vec![CHUNKS, fragment!("schedule/slices.wgsl")])
+            (vec![Reduce::Workgroup.fragment(), MATH, SOFTCAP], vec![unit, CHUNKS, fragment!("schedule/slices.wgsl")])
         }
         RowSchedule::Planes => {
             (vec![fragment!("reduce/lane.wgsl"), MATH, SOFTCAP], vec![QUADS, fragment!("schedule/planes.wgsl")])
