@@ -1,7 +1,8 @@
 //! Binary cross-entropy from probabilities on the CPU.
 
 use super::elements::{self, Domain, Element, ElementLoss};
-use super::simd::math::{Exp, ln, ln_1p};
+use super::simd::exp::Exp;
+use super::simd::math::{ln, ln_1p};
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Bce, Result};

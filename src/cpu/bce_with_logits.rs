@@ -1,7 +1,7 @@
 //! Binary cross-entropy from logits on the CPU.
 
 use super::elements::{self, Element, ElementLoss};
-use super::simd::math::Exp;
+use super::simd::exp::Exp;
 use super::simd::{Bytes, Select, Simd, SimdBase, SimdFloat, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{BceWithLogits, Result};

@@ -1,7 +1,8 @@
 //! Categorical cross-entropy against class indices on the CPU.
 
 use super::simd::Simd;
-use super::simd::math::{Exp, Margin};
+use super::simd::exp::Exp;
+use super::simd::math::Margin;
 use super::softmax::{MarginLoss, SoftmaxOptions};
 use super::{CpuLoss, Job, Outcome, softmax};
 use crate::{CrossEntropy, Result};

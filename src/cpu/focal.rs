@@ -1,6 +1,7 @@
 //! Focal loss over a softmax on the CPU.
 
-use super::simd::math::{Exp, Margin};
+use super::simd::exp::Exp;
+use super::simd::math::Margin;
 use super::simd::{Simd, SimdBase, SimdFloat, splat};
 use super::softmax::{MarginLoss, SoftmaxOptions};
 use super::{CpuLoss, Job, Outcome, softmax};

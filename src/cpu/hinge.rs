@@ -1,7 +1,8 @@
 //! Binary hinge loss on the CPU.
 
 use super::elements::{self, Domain, Element, ElementLoss};
-use super::simd::math::{Exp, at_least};
+use super::simd::exp::Exp;
+use super::simd::math::at_least;
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Hinge, Result};

@@ -1,6 +1,6 @@
 //! Log-softmax over the classes of each row on the CPU.
 
-use super::simd::math::Exp;
+use super::simd::exp::Exp;
 use super::simd::{Instructions, Kernel, Simd};
 use super::softmax::row_statistics;
 use crate::{Error, Result, Shape, checks};

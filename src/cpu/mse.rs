@@ -2,7 +2,7 @@
 
 use super::elements::{self, Element, ElementLoss};
 use super::simd::Simd;
-use super::simd::math::Exp;
+use super::simd::exp::Exp;
 use super::{CpuLoss, Job, Outcome};
 use crate::{Mse, Result};
 

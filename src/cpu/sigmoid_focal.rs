@@ -1,7 +1,8 @@
 //! Focal loss over sigmoids on the CPU.
 
 use super::elements::{self, Domain, Element, ElementLoss};
-use super::simd::math::{Exp, Margin, ln, ln_1p, weighted};
+use super::simd::exp::Exp;
+use super::simd::math::{Margin, ln, ln_1p, weighted};
 use super::simd::{Select, Simd, SimdBase, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Result, SigmoidFocal};

@@ -2,7 +2,8 @@
 
 use super::elements::{self, Element, ElementLoss};
 use super::hinge::LABEL;
-use super::simd::math::{Exp, at_least};
+use super::simd::exp::Exp;
+use super::simd::math::at_least;
 use super::simd::{Simd, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Result, SquaredHinge};

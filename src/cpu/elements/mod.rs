@@ -5,7 +5,8 @@ mod weights;
 
 pub(super) use domain::Domain;
 
-use super::simd::math::{Exp, weighted};
+use super::simd::exp::Exp;
+use super::simd::math::weighted;
 use super::simd::memory::{LINE, fetch_in_steps};
 use super::simd::odds::{ln_1p_block, odds_block};
 use super::simd::{

@@ -4,11 +4,12 @@
 //! Whatever touches vectors must be inlined into the function that has the instructions: loops, not `array::map` and its kin, whose
 //! bodies are compiled apart, without them.
 
+pub(super) mod exp;
 pub(super) mod half;
 pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod odds;
-mod scale;
+mod powers;
 
 use fearless_simd::Level;
 pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask};

@@ -1,47 +1,76 @@
 //! What losses of single logits are made of: odds, and their logarithms.
 
 use super::math::at_most;
-use super::scale::{ROUND, has_scale, scaled};
+use super::powers::{has_table, looked_up, round, scaled, scaled_above};
 use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, splat};
 
 /// `exp(-r)` for `|r|` up to half of `ln 2`, highest power first; relative error 3.8e-9.
 const EXP_NEGATED: [f32; 7] = [1.381_459_9e-3, -8.368_717e-3, 4.166_839e-2, -1.666_652_1e-1, 4.999_999_4e-1, -1.0, 1.0];
 
+/// `(exp(-r) - 1) / r` for `|r|` up to `ln 2 / 64`, highest power first; relative error of the exponential 5.3e-8.
+const EXP_NEGATED_NEAR: [f32; 2] = [4.999_999_7e-1, -1.000_014_7];
+
 /// `e = exp(-|x|)` of a block: of two decisions the odds of the one that a logit `x` speaks against, at most 1. All vectors at
-/// once, as [`Exp::of_block`](super::math::Exp::of_block), and `between` is called as there.
+/// once, as [`Exp::of_block`](super::exp::Exp::of_block), and `between` is called as there.
 ///
-/// With `n` the integer nearest to `|x| log2(e)` and `r = |x| - n ln 2`, which carries no rounding but that of `ln 2`:
+/// With `n` the integer, or with AVX-512 the multiple of 1/32, nearest to `|x| log2(e)` and `r = |x| - n ln 2`, which carries no
+/// rounding but that of `ln 2`:
 ///
 /// ```text
-/// exp(-|x|) = 2^-n p(r),   p(r) = exp(-r) (1 + 3.8e-9)
+/// exp(-|x|) = 2^-n exp(-r)
 /// ```
 ///
-/// within 1 ULP and `u |x| / 22`, and another `u |x|` without a fused instruction. Below 2^-125.5 the result may be 0, below
+/// within 1 ULP, from a table 2.9 u, and `u |x| / 22`, and another `u |x|` without a fused instruction. Below 2^-125.5 the result may be 0, below
 /// 2^-126.5 it is, at both infinities too; NaN stays NaN.
 #[inline(always)]
 pub(in crate::cpu) fn odds_block<S: Simd>(simd: S, x: &Block<S>, mut between: impl FnMut(usize)) -> Block<S> {
-    const { assert!(BLOCK < EXP_NEGATED.len(), "a step for each") };
-    let round = splat(simd, ROUND);
+    let round = round(simd);
     // There the biased exponent is 0, and so is the power.
     let highest = splat(simd, 127.0 * std::f32::consts::LN_2);
-    let (mut sums, mut r, mut p) = ([round; BLOCK], *x, [splat(simd, EXP_NEGATED[0]); BLOCK]);
+    let (mut sums, mut r) = ([round; BLOCK], *x);
     for (r, sum) in r.iter_mut().zip(&mut sums) {
-        *r = if has_scale::<S>() { r.abs() } else { at_most(highest, r.abs()) };
+        *r = if has_table::<S>() { r.abs() } else { at_most(highest, r.abs()) };
         *sum = r.mul_add(splat(simd, -std::f32::consts::LOG2_E), round);
     }
     for (r, sum) in r.iter_mut().zip(&sums) {
         *r = (*sum - round).mul_add(splat(simd, std::f32::consts::LN_2), *r);
     }
-    for (i, c) in EXP_NEGATED[1..].iter().enumerate() {
-        if i < BLOCK {
-            between(i);
+    let mut p = r;
+    if has_table::<S>() {
+        const { assert!(BLOCK <= 4, "a step for each") };
+        let [c2, c1] = EXP_NEGATED_NEAR.map(|c| splat(simd, c));
+        let mut powers = sums;
+        between(0);
+        for (power, sum) in powers.iter_mut().zip(&sums) {
+            *power = looked_up(simd, *sum);
         }
+        between(1);
         for (p, r) in p.iter_mut().zip(&r) {
-            *p = p.mul_add(*r, splat(simd, *c));
+            *p = c2.mul_add(*r, c1);
         }
-    }
-    for (p, sum) in p.iter_mut().zip(&sums) {
-        *p = scaled(simd, *p, *sum, *sum - round, splat(simd, -126.0));
+        between(2);
+        for ((p, power), r) in p.iter_mut().zip(&powers).zip(&r) {
+            *p = (*power * *r).mul_add(*p, *power);
+        }
+        between(3);
+        for (p, sum) in p.iter_mut().zip(&sums) {
+            let n = *sum - round;
+            *p = scaled_above::<S>(*p, n, n, splat(simd, -126.0));
+        }
+    } else {
+        const { assert!(BLOCK < EXP_NEGATED.len(), "a step for each") };
+        p = [splat(simd, EXP_NEGATED[0]); BLOCK];
+        for (i, c) in EXP_NEGATED[1..].iter().enumerate() {
+            if i < BLOCK {
+                between(i);
+            }
+            for (p, r) in p.iter_mut().zip(&r) {
+                *p = p.mul_add(*r, splat(simd, *c));
+            }
+        }
+        for (p, sum) in p.iter_mut().zip(&sums) {
+            *p = scaled::<S>(*p, *sum);
+        }
     }
     p
 }
@@ -79,6 +108,7 @@ pub(in crate::cpu) fn ln_1p_block<S: Simd>(simd: S, odds: &Block<S>) -> Block<S>
 mod tests {
     use super::{ln_1p_block, odds_block};
     use crate::cpu::Instructions;
+    use crate::cpu::simd::exp::tests::steps;
     use crate::cpu::simd::{Kernel, Simd, block_len, load_block, store_block};
 
     /// Odds and their logarithms of many logits.
@@ -110,7 +140,7 @@ mod tests {
             for ((&x, &e), &log) in logits.iter().zip(&odds).zip(&logs) {
                 let (x, e, log) = (f64::from(x.abs()), f64::from(e), f64::from(log));
                 let want = (-x).exp();
-                let tolerance = U * (2.0 + x / 22.0 + if is_fused { 0.0 } else { x });
+                let tolerance = U * (steps(set) + x / 22.0 + if is_fused { 0.0 } else { x });
                 assert!((e - want).abs() <= tolerance * want, "{set:?}: exp(-{x}) is {want}, not {e}");
                 assert!((log - e.ln_1p()).abs() <= 4.0 * U * e.ln_1p(), "{set:?}: log(1 + {e}) is not {log}");
             }

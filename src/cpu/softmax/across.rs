@@ -6,7 +6,7 @@ use super::tile::Tile;
 use super::turn::{turn_in, turn_out};
 use super::{Fate, PartKernel, Standing};
 use crate::cpu::RowTotals;
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, load_lanes};
 use crate::totals::Label;
 

@@ -8,7 +8,7 @@ use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{PartKernel, Rows, SEGMENT, Standing};
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::LINE;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
 use crate::cpu::tensor::{LineWriter, Part};

@@ -6,7 +6,7 @@ use super::cap::{Capped, cap};
 use super::finish::MarginLoss;
 use super::partition::{Extra, Partition};
 use super::row::{Kept, Step, Unread, Unwritten, within};
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{
     Block, MAX_BLOCK, Simd, block_len, load_block, load_up_to, numbers, replaced, splat, store_block, store_up_to,
 };

@@ -1,6 +1,7 @@
 //! What the statistics of rows say: loss, log-partition, and the gradient's coefficients, for a bundle of rows at once.
 
-use crate::cpu::simd::math::{Exp, Margin, ln_parts, weighted};
+use crate::cpu::simd::exp::Exp;
+use crate::cpu::simd::math::{Margin, ln_parts, weighted};
 use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
 /// Bundles that are finished together at most: enough that the steps of one need not wait for each other.

@@ -2,7 +2,7 @@
 //!
 //! Pairs merge by rebasing to the larger reference: lanes at the end of a segment, segments at the end of a row.
 
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, Block, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Statistics of the logits seen so far, one strip of them a lane.

@@ -10,7 +10,7 @@ use super::finish::{Finished, MarginLoss};
 use super::partition::{Merged, Partition};
 use super::stretch::{NOWHERE, Old, Stretch, glance};
 use super::{Fate, Rows, SEGMENT};
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, MAX_BLOCK, MAX_LANES, Simd, SimdBase, block_len, load, load_up_to, splat};
 use crate::cpu::tensor::{LineWriter, Part};
 

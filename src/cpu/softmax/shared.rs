@@ -7,7 +7,7 @@ use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, LEVELS, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, Simd};
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};

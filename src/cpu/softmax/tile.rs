@@ -1,7 +1,8 @@
 //! Tiles: as many rows as a vector has lanes, a row a lane.
 
 use super::finish::{Conclusion, Statistics};
-use crate::cpu::simd::math::{Exp, at_least};
+use crate::cpu::simd::exp::Exp;
+use crate::cpu::simd::math::at_least;
 use crate::cpu::simd::{Select, Simd, SimdBase, load, splat};
 
 /// Rows of a tile of shape (classes, lanes).

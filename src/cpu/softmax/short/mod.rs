@@ -22,7 +22,7 @@ use super::cap::{Capped, cap};
 use super::finish::{Conclusion, Finished, MarginLoss, Statistics, TILES};
 use super::{MAX_ROWS, PartKernel, Rows, Standing};
 use crate::DType;
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, Simd, SimdBase, SimdMask, block_len, load, splat};
 use crate::cpu::tensor::{LineWriter, Part, Source};
 use crate::cpu::{RowOutputs, RowTotals};

@@ -20,7 +20,7 @@ pub(super) use written::Old;
 use super::lanes::{Bf16, F16, F32, Logits};
 use super::partition::Partition;
 use crate::DType;
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, Block, Simd, block_len};
 use crate::cpu::tensor::{LineWriter, Source, Store, ToBf16, ToF16, ToF32};
 use read::Read;

@@ -1,6 +1,6 @@
 //! Reading: logits into the statistics, and their exponentials to where they are kept.
 
-use crate::cpu::simd::math::Exp;
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, fetch_in_steps, prefetch, store_vector};
 use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
 use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};

@@ -1,0 +1,114 @@
+//! Powers of two: with AVX-512 from a table in two registers and an instruction that scales, else by putting an exponent together.
+
+use super::{Simd, SimdBase, SimdFloat, splat};
+
+/// Whether the processor has the two instructions: with AVX-512.
+#[inline(always)]
+pub(super) const fn has_table<S: Simd>() -> bool {
+    // On x86-64 the only vectors of 16 lanes are those of AVX-512.
+    cfg!(target_arch = "x86_64") && S::f32s::LEN == 16
+}
+
+/// What rounds when it is added.
+///
+/// With a table 1.5 * 2^18: to a multiple of 1/32, the low bits of the sum being which. Else 1.5 * 2^23 and the exponent's bias: to an
+/// integer, its biased form being in the low bits.
+#[inline(always)]
+pub(super) fn round<S: Simd>(simd: S) -> S::f32s {
+    splat(simd, if has_table::<S>() { 393_216.0 } else { 12_582_912.0 + 127.0 })
+}
+
+/// `p * 2^n`, of a `sum = n + round` without a table. `n` is from -127, whose power is 0, to 128, whose power is infinite.
+#[inline(always)]
+pub(super) fn scaled<S: Simd>(p: S::f32s, sum: S::f32s) -> S::f32s {
+    p * S::f32s::from_bits(sum.to_bits() << 23)
+}
+
+/// `2^(i/32)`.
+#[rustfmt::skip]
+const TABLE: [f32; 32] = [
+    1.0, 1.021_897_2, 1.044_273_7, 1.067_140_5, 1.090_507_7, 1.114_386_8, 1.138_788_6, 1.163_724_9,
+    1.189_207_1, 1.215_247_4, 1.241_857_8, 1.269_051, 1.296_839_6, 1.325_236_7, 1.354_255_6, 1.383_909_9,
+    1.414_213_5, 1.445_180_8, 1.476_826_2, 1.509_164_5, 1.542_210_8, 1.575_980_9, 1.610_490_3, 1.645_755_5,
+    1.681_792_9, 1.718_619_3, 1.756_252_2, 1.794_709_1, 1.834_008_1, 1.874_167_7, 1.915_206_6, 1.957_144_1,
+];
+
+/// `2^(n - floor n)`, within `u`, of a `sum = n + round` with a table.
+#[inline(always)]
+pub(super) fn looked_up<S: Simd>(simd: S, sum: S::f32s) -> S::f32s {
+    let [low, high] = [&TABLE[..16], &TABLE[16..]].map(|half| S::f32s::from_slice(simd, half));
+    native::looked_up::<S>(low, high, sum)
+}
+
+/// `p * 2^floor(n)` for an `n` of any size, where `d` is above `lowest` or NaN; 0 elsewhere. With a table.
+///
+/// Lanes that are 0 are not computed: on the way to a number below the normal ones a processor stops for a hundred cycles.
+#[inline(always)]
+pub(super) fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
+    native::scaled_above::<S>(p, n, d, lowest)
+}
+
+#[cfg(target_arch = "x86_64")]
+mod native {
+    use std::arch::x86_64::{
+        __m512, _CMP_NLE_UQ, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_maskz_scalef_ps, _mm512_permutex2var_ps,
+    };
+    use std::mem::transmute_copy;
+
+    use super::{Simd, has_table};
+
+    /// Calls a function of such vectors.
+    macro_rules! call {
+        ($function:ident($($vector:expr),+)) => {{
+            assert!(has_table::<S>());
+            // SAFETY: by the assertion these are vectors of AVX-512: who has them has the instructions, and the types have one
+            // representation.
+            unsafe { transmute_copy::<__m512, S::f32s>(&$function($(transmute_copy(&$vector)),+)) }
+        }};
+    }
+
+    #[inline(always)]
+    pub(super) fn looked_up<S: Simd>(low: S::f32s, high: S::f32s, sum: S::f32s) -> S::f32s {
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn of(low: __m512, high: __m512, sum: __m512) -> __m512 {
+            _mm512_permutex2var_ps(low, _mm512_castps_si512(sum), high)
+        }
+        call!(of(low, high, sum))
+    }
+
+    #[inline(always)]
+    pub(super) fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn of(p: __m512, n: __m512, d: __m512, lowest: __m512) -> __m512 {
+            _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(d, lowest), p, n)
+        }
+        call!(of(p, n, d, lowest))
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod native {
+    use super::Simd;
+
+    pub(super) fn looked_up<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
+        unreachable!("no other processor has a table")
+    }
+
+    pub(super) fn scaled_above<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
+        unreachable!("no other processor has a table")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+
+    #[test]
+    fn the_table_is_that_of_float64() {
+        for (i, &power) in TABLE.iter().enumerate() {
+            assert_eq!(power, (i as f64 / 32.0).exp2() as f32, "2^({i}/32)");
+        }
+    }
+}
