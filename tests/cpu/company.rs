@@ -4,7 +4,7 @@ use crate::common::random::Random;
 use crate::{Loss, assert_close, instructions, random};
 use half::{bf16, f16};
 use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
-use logloss::{Batch, CrossEntropy, Logits, Reduction, Shape};
+use logloss::{Batch, CrossEntropy, Layout, Logits, Reduction, Shape};
 
 /// Losses and gradient of a batch whose gradient starts `offset` elements behind a cache line.
 fn evaluate<T: Copy>(set: Instructions, batch: &Batch<'_>, zero: T, offset: usize) -> (Vec<u32>, Vec<T>)
@@ -210,6 +210,63 @@ fn blocks_of_short_rows_are_their_rows() {
                 let (of, g) = evaluate(from, to, offset);
                 assert_eq!(of, losses[from..to], "{classes} classes, rows {from}..{to}, {set:?}");
                 assert_eq!(g, gradient[from * classes..to * classes], "{classes} classes, rows {from}..{to}, {set:?}");
+            }
+        }
+    }
+}
+
+/// Positions of planes are worked on together across samples, in whole vectors and not: among others as two of them alone.
+#[test]
+fn positions_of_planes_are_their_neighbours() {
+    let mut random = Random(36);
+    for (outer, classes, inner) in [(40, 5, 7), (3, 19, 150), (2, 300, 33)] {
+        let n = outer * inner;
+        let mut rows = random::rows(&mut random, n, classes, 0);
+        // One row of the second group, of the widest vectors too, has no softmax.
+        rows.logits[140 % n * classes] = f32::NAN;
+        let class_weights: Vec<f32> = (0..classes).map(|_| random.uniform(0.25, 2.0)).collect();
+        let row_weights: Vec<f32> = (0..n).map(|_| random.uniform(0.25, 2.0)).collect();
+        let at = |row: usize, c: usize| (row / inner * classes + c) * inner + row % inner;
+        let mut logits = vec![0.0; n * classes];
+        for (i, &x) in rows.logits.iter().enumerate() {
+            logits[at(i / classes, i % classes)] = x;
+        }
+        for (set, label_smoothing, weighted) in instructions().flat_map(|set| [(set, 0.0, false), (set, 0.1, true)]) {
+            let loss = CrossEntropy {
+                reduction: Reduction::Sum,
+                ignore_index: vec![-100],
+                label_smoothing,
+                ..CrossEntropy::default()
+            };
+            let evaluate = |(outer, inner): (usize, usize), logits: &[f32], first: usize, offset: usize| {
+                let layout = Layout::planes(outer as u32, classes as u32, inner as u32).expect("a small layout");
+                let batch = Batch {
+                    class_weights: weighted.then_some(&class_weights[..]),
+                    row_weights: weighted.then_some(&row_weights[first..first + outer * inner]),
+                    ..Batch::new(layout, logits, &rows.targets[first..first + outer * inner])
+                };
+                let mut losses = vec![0.0; outer * inner];
+                let mut memory = vec![0.0; logits.len() + 32];
+                let start = memory.as_ptr().align_offset(64) + offset;
+                let gradient = &mut memory[start..start + logits.len()];
+                let outputs = Outputs {
+                    losses: Some(&mut losses),
+                    gradient: Some((&mut *gradient).into()),
+                    ..Outputs::default()
+                };
+                cpu::evaluate_into_with(set, &loss, &batch, outputs).expect("a valid batch");
+                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+                (bits(&losses), bits(gradient))
+            };
+            let (losses, gradient) = evaluate((outer, inner), &logits, 0, 0);
+            let (of, g) = evaluate((outer, inner), &logits, 0, 5);
+            assert!(of == losses && g == gradient, "{classes} classes, {inner} positions, {set:?}");
+            for first in (0..n - 1).filter(|first| first % inner < inner - 1) {
+                let pair: Vec<f32> = (0..2 * classes).map(|i| logits[at(first + i % 2, i / 2)]).collect();
+                let (of, g) = evaluate((1, 2), &pair, first, first % 16);
+                assert_eq!(of, losses[first..first + 2], "{classes} classes, row {first}, {set:?}");
+                let want = (0..2 * classes).map(|i| gradient[at(first + i % 2, i / 2)]);
+                assert!(g.into_iter().eq(want), "{classes} classes, row {first}, {set:?}");
             }
         }
     }

@@ -1,20 +1,35 @@
 //! A row a lane: rows whose classes are planes apart, and rows of few classes that have more to them than logits.
+//!
+//! A group's logits become exponentials and those its gradient, all in the same memory:
+//!
+//! ```text
+//! planes   (classes, rows of the group)    a tile is some of its columns
+//! turned   (tiles, classes, lanes)
+//! ```
+
+use std::ops::Range;
 
 use super::cap::{Capped, cap};
-use super::finish::{Bundle, MarginLoss};
+use super::finish::{MarginLoss, Statistics, TILES};
+use super::group::{Group, Ledger};
 use super::tile::Tile;
 use super::turn::{turn_in, turn_out};
-use super::{Fate, PartKernel, Standing};
+use super::{MAX_ROWS, PartKernel, Rows};
 use crate::cpu::RowTotals;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, load_lanes};
-use crate::totals::Label;
+use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase};
+use crate::cpu::tensor::{LineWriter, Part};
+
+/// Logits of the rows that are worked on together, where they are enough to fill vectors: a part of the second cache.
+const GROUP: usize = 1 << 16;
+
+/// Planes that have a writer each, at most: the memory of all of them is in the second cache too.
+const WRITERS: usize = 256;
 
 /// Memory of a thread, reused from part to part.
 #[derive(Default)]
 pub(super) struct Scratch {
-    tile: Vec<f32>,
-    exponentials: Vec<f32>,
+    x: Vec<f32>,
     capped: Capped,
     buffer: Vec<f32>,
 }
@@ -24,92 +39,212 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> RowTotals {
-        if self.rows.has_extra {
+        let Self { rows, part, out, scratch } = self;
+        let (classes, all) = (part.layout().classes() as usize, part.rows());
+        let together = Group::rows::<S>(GROUP, classes);
+        let exp = Exp::new(simd, rows.options.inverse_temperature());
+        let statistics = [Statistics::none(simd); TILES];
+        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out) };
+        // Of no classes either way gives the same.
+        let is_turned = part.layout().inner() == 1 && classes > 0;
+        // Each plane has its own, whose lines go on from group to group; but for planes that are too many, or too short.
+        let inner = part.layout().inner() as usize;
+        let mut writers: Vec<_> = if is_turned {
+            part.writer().into_iter().collect()
+        } else if classes <= WRITERS && inner >= MAX_ROWS {
+            (0..classes).filter_map(|_| part.writer()).collect()
+        } else {
+            part.cached_writer().into_iter().collect()
+        };
+        for first in all.clone().step_by(together) {
+            let group = Group { first, n: (all.end - first).min(together) };
+            match (rows.has_extra, is_turned) {
+                (true, true) => work.group::<true, true>(group, part, &mut writers, scratch),
+                (true, false) => work.group::<true, false>(group, part, &mut writers, scratch),
+                (false, _) => work.group::<false, false>(group, part, &mut writers, scratch),
+            }
+        }
+        work.ledger.totals
+    }
+}
+
+struct Work<'s, 'r, S: Simd, M> {
+    simd: S,
+    exp: Exp<S>,
+    rows: &'s Rows<'r, M>,
+    classes: usize,
+    /// Of the tiles of a group, without weights.
+    statistics: [Statistics<S>; TILES],
+    ledger: Ledger<'s, 'r, S, M>,
+}
+
+impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
+    #[inline(never)]
+    fn group<const EXTRA: bool, const TURNED: bool>(
+        &mut self,
+        group: Group,
+        part: &mut Part<'_>,
+        writers: &mut [LineWriter<'_>],
+        scratch: &mut Scratch,
+    ) {
+        let Self { simd, rows, classes, .. } = *self;
+        let Scratch { x, capped, buffer } = scratch;
+        let place = Place::of::<S, TURNED>(group, classes);
+        x.resize(group.tiles::<S>() * S::f32s::LEN * classes.max(1), 0.0);
+        let (mut e, mut low, mut slopes): (_, &[f32], &[f32]) = (x, &[], &[]);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                self.ledger.read_labels(group);
+                let logits = self.logits::<TURNED>(place, part, e, buffer);
+                if let Some(softcap) = rows.options.softcap.filter(|_| EXTRA) {
+                    self.turn_in(group, 0..group.tiles::<S>(), logits, e);
+                    cap(e, softcap, capped);
+                    (e, low, slopes) = (&mut capped.high, &capped.low, &capped.slope);
+                }
+                for k in 0..group.tiles::<S>() {
+                    if TURNED {
+                        let rows = group.first + k * S::f32s::LEN;
+                        part.fetch_ahead(part.row_start(rows), classes * S::f32s::LEN);
+                    }
+                    if TURNED && low.is_empty() {
+                        // Turning keeps other parts of a processor busy than exponentials do.
+                        self.turn_in(group, k..k + 1, logits, e);
+                    }
+                    let of_tile = place.tile(k);
+                    let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
+                    self.statistics[k] = self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low);
+                }
+            },
+        );
+        let Self { ledger, statistics, .. } = self;
+        ledger.conclude(
+            group,
+            part,
+            #[inline(always)]
+            |k| statistics[k],
+        );
+        if !writers.is_empty() {
             simd.vectorize(
                 #[inline(always)]
-                || self.tiles::<S, true>(simd),
-            )
+                || self.gradient::<EXTRA, TURNED>(place, e, slopes, buffer, part, writers),
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn tile(&self, k: usize, place: Place) -> Tile<'_, S> {
+        let Self { simd, exp, rows, ref ledger, .. } = *self;
+        let weights = rows.job.class_weights;
+        Tile { simd, exp, stride: place.stride, targets: ledger.classes_of(k), weights }
+    }
+
+    /// Reads a group in planes. Of rows next to one another it gives the logits, for [`turn_in`](Self::turn_in).
+    #[inline(always)]
+    fn logits<'b, const TURNED: bool>(
+        &self,
+        place: Place,
+        part: &'b Part<'_>,
+        x: &mut [f32],
+        buffer: &'b mut Vec<f32>,
+    ) -> &'b [f32] {
+        let group = place.group;
+        if TURNED {
+            // A vector may reach into rows behind a tile's.
+            let reach = group.n + S::f32s::LEN.div_ceil(self.classes.max(1));
+            return part.rows_together(group.first, reach.min(part.rows().end - group.first), buffer);
+        }
+        for (c, column) in x.chunks_exact_mut(place.stride).enumerate().take(self.classes) {
+            part.read_column(group.first, c, &mut column[..group.n]);
+        }
+        &[]
+    }
+
+    /// Turns rows next to one another into tiles.
+    #[inline(always)]
+    fn turn_in(&self, group: Group, tiles: Range<usize>, logits: &[f32], x: &mut [f32]) {
+        let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
+        if logits.is_empty() {
+            return;
+        }
+        for k in tiles {
+            let of_tile = k * lanes * classes..(k + 1) * lanes * classes;
+            turn_in(simd, &logits[of_tile.start..], classes, lanes.min(group.n - k * lanes), &mut x[of_tile]);
+        }
+    }
+
+    /// Turns the exponentials of a group into its gradient and writes it.
+    #[inline(always)]
+    fn gradient<const EXTRA: bool, const TURNED: bool>(
+        &self,
+        place: Place,
+        e: &mut [f32],
+        slopes: &[f32],
+        buffer: &mut Vec<f32>,
+        part: &Part<'_>,
+        writers: &mut [LineWriter<'_>],
+    ) {
+        let Self { simd, rows, classes, ref ledger, .. } = *self;
+        let group = place.group;
+        let (is_contiguous, size) = (part.layout().is_contiguous(), group.n * classes);
+        let mut written = 0;
+        if TURNED {
+            buffer.resize(e.len() + MAX_LANES, 0.0);
+            if is_contiguous {
+                part.start_rows(&mut writers[0], group.first..group.first + group.n);
+            }
+        }
+        for (k, conclusion) in ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
+            let of_tile = place.tile(k);
+            let slopes = if slopes.is_empty() { slopes } else { &slopes[of_tile.clone()] };
+            let fates = if ledger.is_plain { None } else { Some(rows.fates(simd, ledger.classes_of(k), conclusion)) };
+            let tile = &mut e[of_tile.clone()];
+            self.tile(k, place).gradient::<EXTRA>(tile, slopes, conclusion, fates);
+            if TURNED {
+                if is_contiguous {
+                    // The tile before, whose rows have left the registers.
+                    written += writers[0].push_blocks(simd, &buffer[written..of_tile.start]);
+                }
+                turn_out(simd, tile, classes, &mut buffer[of_tile.start..]);
+            }
+        }
+        if !TURNED {
+            let n = writers.len();
+            for (c, column) in e.chunks_exact(place.stride).enumerate().take(classes) {
+                part.push_column(simd, &mut writers[c % n], group.first, c, &column[..group.n]);
+            }
+        } else if is_contiguous {
+            writers[0].push_all(simd, &buffer[written..size]);
         } else {
-            self.tiles::<S, false>(simd)
+            part.push_rows(simd, &mut writers[0], group.first, &buffer[..size]);
         }
     }
 }
 
-impl<M: MarginLoss> PartKernel<'_, '_, '_, M, Scratch> {
+/// Where the tiles of a group are.
+#[derive(Clone, Copy)]
+struct Place {
+    group: Group,
+    /// Numbers from class to class, from tile to tile, and from the first of a tile to behind the last.
+    stride: usize,
+    step: usize,
+    length: usize,
+}
+
+impl Place {
     #[inline(always)]
-    fn tiles<S: Simd, const EXTRA: bool>(self, simd: S) -> RowTotals {
-        let Self { rows, part, out, scratch } = self;
-        let (lanes, all) = (S::f32s::LEN, part.rows());
-        let (classes, inner) = (part.layout().classes() as usize, part.layout().inner() as usize);
-        let exp = Exp::new(simd, rows.options.inverse_temperature());
-        let mut writer = part.writer();
-        let mut totals = RowTotals::new(all.clone());
-        let mut first = all.start;
-        while first < all.end {
-            let Scratch { tile, exponentials, capped, buffer } = &mut *scratch;
-            tile.resize(classes * lanes, 0.0);
-            exponentials.resize(classes * lanes, 0.0);
-            // The lanes of a tile are neighbours in memory, so of one sample.
-            let of_sample = if inner == 1 { all.end } else { (first / inner + 1) * inner };
-            let n = lanes.min(all.end.min(of_sample) - first);
-            if inner == 1 {
-                part.fetch_ahead(part.row_start(first), n * classes);
-                // A vector may reach into rows behind the tile's.
-                let reach = (all.end - first).min(n + lanes.div_ceil(classes.max(1)));
-                turn_in(simd, part.rows_together(first, reach, buffer), classes, n, tile);
-            } else {
-                for (c, lanes) in tile.chunks_exact_mut(lanes).enumerate() {
-                    part.read_strided(first, c, &mut lanes[..n]);
-                }
-            }
-            let (mut x, mut low): (&[f32], &[f32]) = (tile, &[]);
-            if let Some(softcap) = rows.options.softcap {
-                cap(tile, softcap, capped);
-                (x, low) = (&capped.high, &capped.low);
-            }
-            let slope = rows.options.softcap.map(|_| &capped.slope[..]);
-            let mut bundle = Bundle::default();
-            let mut targets = [u32::MAX; MAX_LANES];
-            let mut labels = [Label::Ignored; MAX_LANES];
-            for lane in 0..n {
-                labels[lane] = rows.job.label(first + lane);
-                targets[lane] =
-                    rows.fill_weights(labels[lane], first + lane, lane, &mut bundle).map_or(u32::MAX, |t| t as u32);
-            }
-            let targets = S::u32s::from_slice(simd, &targets[..lanes]);
-            let of_tile = Tile { simd, exp, x, low, targets, weights: rows.job.class_weights };
-            let weights = [load_lanes(simd, &bundle.class_weight), load_lanes(simd, &bundle.row_weight)];
-            let statistics = of_tile.statistics::<EXTRA>(exponentials, weights);
-            let conclusion = rows.conclude(simd, classes, &statistics);
-            let finished = conclusion.lanes();
-            let (mut constant, mut is_alive) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
-            for (lane, &label) in labels[..n].iter().enumerate() {
-                let row = first + lane;
-                if !out.details.is_empty() {
-                    let logits: Vec<f32> = (0..classes).map(|c| tile[c * lanes + lane]).collect();
-                    out.details[row - all.start] = Standing::of(&logits, label).details(label, &finished, lane);
-                }
-                totals.push(label, row, &finished, lane, out.losses);
-                match rows.fate(label, &finished, lane) {
-                    Fate::Constant(value) => constant[lane] = value,
-                    Fate::Target(_) => is_alive[lane] = 1.0,
-                }
-            }
-            if let Some(writer) = &mut writer {
-                let fates = [load_lanes(simd, &is_alive), load_lanes(simd, &constant)];
-                of_tile.gradient::<EXTRA>(exponentials, &conclusion, slope, fates);
-                if inner == 1 {
-                    buffer.resize(lanes * classes + MAX_LANES, 0.0);
-                    turn_out(simd, exponentials, classes, buffer);
-                    part.write_rows(writer, first, &buffer[..n * classes]);
-                } else {
-                    for (c, lanes) in exponentials.chunks_exact(lanes).enumerate() {
-                        part.write_strided(first, c, &lanes[..n]);
-                    }
-                }
-            }
-            first += n;
+    const fn of<S: Simd, const TURNED: bool>(group: Group, classes: usize) -> Self {
+        let lanes = S::f32s::LEN;
+        if TURNED {
+            return Self { group, stride: lanes, step: classes * lanes, length: classes * lanes };
         }
-        totals
+        let stride = group.tiles::<S>() * lanes;
+        Self { group, stride, step: lanes, length: (classes * stride).saturating_sub(stride - lanes) }
+    }
+
+    /// Tile `k`.
+    #[inline(always)]
+    const fn tile(self, k: usize) -> Range<usize> {
+        k * self.step..k * self.step + self.length
     }
 }

@@ -82,6 +82,20 @@ pub(super) struct Conclusion<S: Simd> {
 }
 
 impl<S: Simd> Statistics<S> {
+    #[inline(always)]
+    pub(super) fn none(simd: S) -> Self {
+        let zero = splat(simd, 0.0);
+        Self {
+            reference: zero,
+            sum: zero,
+            deficit: zero,
+            target: zero,
+            target_low: zero,
+            class_weight: zero,
+            row_weight: zero,
+        }
+    }
+
     /// From the target up to the reference.
     #[inline(always)]
     fn distance(&self) -> S::f32s {
@@ -176,17 +190,26 @@ impl<M: MarginLoss> Finish<'_, M> {
         statistics: impl Fn(usize) -> Statistics<S>,
         conclusions: &mut [Conclusion<S>],
     ) {
-        let (exp, zero, n) = (Exp::new(simd, 1.0), splat(simd, 0.0), conclusions.len());
-        let mut log_sums = [[zero; 2]; TILES];
-        let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; TILES];
-        for (i, log_sum) in log_sums[..n].iter_mut().enumerate() {
-            *log_sum = ln_parts(simd, statistics(i).sum);
+        // Not as many as there are, so that what is between the steps stays in registers.
+        const STEP: usize = 4;
+        let (exp, zero) = (Exp::new(simd, 1.0), splat(simd, 0.0));
+        let (fours, rest) = conclusions.as_chunks_mut::<STEP>();
+        let first_of_rest = fours.len() * STEP;
+        for (j, conclusions) in fours.iter_mut().enumerate() {
+            let mut log_sums = [[zero; 2]; STEP];
+            let mut approaches = [Approach { log_sum: zero, z: zero, odds: zero }; STEP];
+            for (i, log_sum) in log_sums.iter_mut().enumerate() {
+                *log_sum = ln_parts(simd, statistics(j * STEP + i).sum);
+            }
+            for (i, approach) in approaches.iter_mut().enumerate() {
+                *approach = self.approach(simd, exp, &statistics(j * STEP + i), log_sums[i]);
+            }
+            for (i, conclusion) in conclusions.iter_mut().enumerate() {
+                *conclusion = self.conclude(simd, exp, &statistics(j * STEP + i), approaches[i]);
+            }
         }
-        for (i, approach) in approaches[..n].iter_mut().enumerate() {
-            *approach = self.approach(simd, exp, &statistics(i), log_sums[i]);
-        }
-        for (i, conclusion) in conclusions.iter_mut().enumerate() {
-            *conclusion = self.conclude(simd, exp, &statistics(i), approaches[i]);
+        for (i, conclusion) in rest.iter_mut().enumerate() {
+            *conclusion = self.one(simd, &statistics(first_of_rest + i));
         }
     }
 

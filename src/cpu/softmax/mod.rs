@@ -16,6 +16,7 @@ mod along;
 mod block;
 mod cap;
 mod finish;
+mod group;
 mod lanes;
 mod partition;
 mod row;
@@ -29,13 +30,14 @@ pub(super) use cap::exp_of_negative;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
 pub(super) use row::row_statistics;
 
-use super::simd::{Instructions, MAX_LANES, Simd};
+use super::simd::{Instructions, MAX_LANES, Select, Simd, SimdBase, splat};
 use super::tensor::Part;
 use super::{Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
-use finish::{Bundle, Conclusion, Finish, Statistics, TILES};
+use finish::{Bundle, Conclusion, Finish, TILES};
+use group::NONE;
 use partition::Merged;
 
 /// Classes up to which rows are short: a multiple of every vector's lanes.
@@ -130,6 +132,12 @@ enum Fate {
     Target(usize),
 }
 
+/// A [`Fate`] a lane: whether it is that of a row with a target, and the constant if not.
+struct Fates<S: Simd> {
+    has_target: <S::f32s as SimdBase<S>>::Mask,
+    constant: S::f32s,
+}
+
 impl Fate {
     const fn target(self) -> Option<usize> {
         if let Self::Target(target) = self { Some(target) } else { None }
@@ -137,19 +145,6 @@ impl Fate {
 }
 
 impl<M: MarginLoss> Rows<'_, M> {
-    /// Puts the weights of a row into its lane; its target, if it counts.
-    #[inline(always)]
-    fn fill_weights(&self, label: Label, row: usize, lane: usize, bundle: &mut Bundle) -> Option<usize> {
-        let mut weights = [0.0; 2];
-        let target = self.weights(label, row, &mut weights);
-        [bundle.class_weight[lane], bundle.row_weight[lane]] = weights;
-        if target.is_none() {
-            // Nothing is left out, so the log-partition is that of all classes.
-            bundle.target[lane] = f32::NEG_INFINITY;
-        }
-        target
-    }
-
     /// The weights of a row's class and of the row, and its target, if it counts.
     #[inline(always)]
     fn weights(&self, label: Label, row: usize, weights: &mut [f32; 2]) -> Option<usize> {
@@ -158,10 +153,17 @@ impl<M: MarginLoss> Rows<'_, M> {
         Some(target)
     }
 
-    /// As [`fill_weights`](Self::fill_weights), and the target's logit.
+    /// Puts the weights of a row and its target's logit into its lane; its target, if it counts.
     #[inline(always)]
     fn fill(&self, part: &Part<'_>, label: Label, row: usize, lane: usize, bundle: &mut Bundle) -> Option<usize> {
-        let target = self.fill_weights(label, row, lane, bundle)?;
+        let mut weights = [0.0; 2];
+        let target = self.weights(label, row, &mut weights);
+        [bundle.class_weight[lane], bundle.row_weight[lane]] = weights;
+        let Some(target) = target else {
+            // Nothing is left out, so the log-partition is that of all classes.
+            bundle.target[lane] = f32::NEG_INFINITY;
+            return None;
+        };
         let x = part.logit(row, target);
         (bundle.target[lane], bundle.target_low[lane]) = match self.options.softcap {
             Some(softcap) => cap_one(x, softcap),
@@ -177,14 +179,9 @@ impl<M: MarginLoss> Rows<'_, M> {
 
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, classes: usize, bundle: &Bundle) -> Finished {
-        self.conclude(simd, classes, &bundle.statistics(simd)).lanes()
-    }
-
-    #[inline(always)]
-    fn conclude<S: Simd>(&self, simd: S, classes: usize, statistics: &Statistics<S>) -> Conclusion<S> {
         simd.vectorize(
             #[inline(always)]
-            || self.finishing(classes).one(simd, statistics),
+            || self.finishing(classes).one(simd, &bundle.statistics(simd)).lanes(),
         )
     }
 
@@ -207,6 +204,15 @@ impl<M: MarginLoss> Rows<'_, M> {
             Label::Class(target) => Fate::Target(target),
             Label::Ignored | Label::Bad => Fate::Constant(0.0),
         }
+    }
+
+    /// As [`fate`](Self::fate), of rows by their classes, [`NONE`] where a row does not count.
+    #[inline(always)]
+    fn fates<S: Simd>(&self, simd: S, class: S::u32s, Conclusion { lse, .. }: &Conclusion<S>) -> Fates<S> {
+        let none = if self.scale == 0.0 { 0 } else { NONE };
+        let counts = class.simd_lt(S::u32s::splat(simd, none));
+        let constant = counts.select(splat(simd, f32::NAN), splat(simd, 0.0));
+        Fates { has_target: counts & lse.simd_eq(*lse), constant }
     }
 }
 

@@ -178,6 +178,18 @@ impl LineWriter<'_> {
         head.len() + n
     }
 
+    /// As [`push`](Self::push), of any values.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_all<S: Simd>(&mut self, simd: S, values: &[f32]) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let n = self.push_blocks(simd, values);
+                self.push(&values[n..]);
+            },
+        );
+    }
+
     /// Takes `n` elements of the run and gives the index of the first.
     #[inline(always)]
     fn take(&mut self, n: usize) -> usize {

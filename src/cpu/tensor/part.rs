@@ -31,6 +31,11 @@ impl<'a> Part<'a> {
     pub(in crate::cpu) fn writer(&self) -> Option<LineWriter<'a>> {
         self.tensor.output.map(|output| LineWriter::new(output, self.tensor.streams))
     }
+
+    /// As [`writer`](Self::writer), which stores as any other memory: of runs so short that most of their lines are shared.
+    pub(in crate::cpu) fn cached_writer(&self) -> Option<LineWriter<'a>> {
+        self.tensor.output.map(|output| LineWriter::new(output, false))
+    }
 }
 
 impl Part<'_> {
@@ -99,5 +104,21 @@ pub(super) fn for_samples(layout: &Layout, elements: Range<usize>, mut visit: im
         let n = (used - offset).min(elements.end - at);
         visit(sample * stride + offset, at - elements.start, n);
         at += n;
+    }
+}
+
+/// As [`for_samples`], of one class in a range of rows.
+#[inline(always)]
+pub(super) fn for_planes(
+    layout: &Layout,
+    rows: Range<usize>,
+    class: usize,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let (inner, mut row) = (layout.inner() as usize, rows.start);
+    while row < rows.end {
+        let n = (inner - row % inner).min(rows.end - row);
+        visit(layout.element(row as u32, class as u32) as usize, row - rows.start, n);
+        row += n;
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use half::slice::HalfFloatSliceExt;
 
 use super::convert::{f32_from_bf16, widen};
-use super::part::{Part, for_samples};
+use super::part::{Part, for_planes, for_samples};
 use super::{Pointer, Source};
 use crate::cpu::simd::memory::{AHEAD, LINE, SOON, prefetch, prefetch_second};
 
@@ -169,26 +169,25 @@ impl Part<'_> {
         }
     }
 
-    /// Logits of one class in neighbouring rows of a sample, `lanes.len()` of them.
+    /// Logits of one class in neighbouring rows from `first` on.
     #[inline(always)]
-    pub(in crate::cpu) fn read_strided(&self, row: usize, class: usize, lanes: &mut [f32]) {
-        assert!(self.rows.start <= row && row + lanes.len() <= self.rows.end);
-        let at = self.layout().element(row as u32, class as u32) as usize;
-        assert!((at + lanes.len()) as u64 <= self.layout().span());
-        // SAFETY: as in `run`.
-        unsafe {
-            match self.tensor.input {
-                Pointer::F32(p) => lanes.copy_from_slice(std::slice::from_raw_parts(p.add(at), lanes.len())),
-                Pointer::F16(p) => {
-                    std::slice::from_raw_parts(p.add(at), lanes.len()).convert_to_f32_slice(lanes);
-                }
-                Pointer::Bf16(p) => {
-                    let from = std::slice::from_raw_parts(p.add(at), lanes.len());
-                    for (lane, x) in lanes.iter_mut().zip(from) {
-                        *lane = f32_from_bf16(*x);
+    pub(in crate::cpu) fn read_column(&self, first: usize, class: usize, column: &mut [f32]) {
+        assert!(self.rows.start <= first && first + column.len() <= self.rows.end);
+        for_planes(self.layout(), first..first + column.len(), class, |at, i, n| {
+            let column = &mut column[i..i + n];
+            assert!((at + n) as u64 <= self.layout().span());
+            // SAFETY: as in `run`.
+            unsafe {
+                match self.tensor.input {
+                    Pointer::F32(p) => column.copy_from_slice(std::slice::from_raw_parts(p.add(at), n)),
+                    Pointer::F16(p) => std::slice::from_raw_parts(p.add(at), n).convert_to_f32_slice(column),
+                    Pointer::Bf16(p) => {
+                        for (to, x) in column.iter_mut().zip(std::slice::from_raw_parts(p.add(at), n)) {
+                            *to = f32_from_bf16(*x);
+                        }
                     }
                 }
             }
-        }
+        });
     }
 }

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use half::slice::HalfFloatSliceExt;
-
 use super::Pointer;
 use super::convert::bf16_from_f32;
 use super::lines::LineWriter;
-use super::part::{Part, for_samples};
+use super::part::{Part, for_planes, for_samples};
+use crate::cpu::simd::Simd;
 
 impl Part<'_> {
     /// Whether the gradient goes over the logits, and both are float32.
@@ -67,9 +66,48 @@ impl Part<'_> {
         }
         for (row, values) in (first..first + rows).zip(values.chunks_exact(classes)) {
             for (class, &value) in values.iter().enumerate() {
-                self.write_strided(row, class, &[value]);
+                self.write_logit(row, class, value);
             }
         }
+    }
+
+    /// As [`write_rows`](Self::write_rows), of rows whose classes are next to one another.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_rows<S: Simd>(
+        &self,
+        simd: S,
+        writer: &mut LineWriter<'_>,
+        first: usize,
+        values: &[f32],
+    ) {
+        let classes = self.layout().classes() as usize;
+        let elements = first * classes..first * classes + values.len();
+        assert!(self.layout().inner() == 1 && self.rows.start <= first && elements.end <= self.rows.end * classes);
+        if self.layout().is_contiguous() {
+            self.start(writer, elements.start, values.len());
+            return writer.push_all(simd, values);
+        }
+        for_samples(self.layout(), elements, |at, i, n| {
+            self.start(writer, at, n);
+            writer.push_all(simd, &values[i..i + n]);
+        });
+    }
+
+    /// Writes the gradients of one class in neighbouring rows from `first` on.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_column<S: Simd>(
+        &self,
+        simd: S,
+        writer: &mut LineWriter<'_>,
+        first: usize,
+        class: usize,
+        column: &[f32],
+    ) {
+        assert!(self.rows.start <= first && first + column.len() <= self.rows.end);
+        for_planes(self.layout(), first..first + column.len(), class, |at, i, n| {
+            self.start(writer, at, n);
+            writer.push_all(simd, &column[i..i + n]);
+        });
     }
 
     /// Starts the gradient of whole rows without gaps.
@@ -96,25 +134,18 @@ impl Part<'_> {
         });
     }
 
-    /// Writes what [`read_strided`](Self::read_strided) reads.
     #[inline(always)]
-    pub(in crate::cpu) fn write_strided(&mut self, row: usize, class: usize, lanes: &[f32]) {
-        assert!(self.rows.start <= row && row + lanes.len() <= self.rows.end);
+    fn write_logit(&mut self, row: usize, class: usize, value: f32) {
+        assert!(self.rows.contains(&row));
         let at = self.layout().element(row as u32, class as u32) as usize;
-        assert!((at + lanes.len()) as u64 <= self.layout().span());
-        // SAFETY: as in `write_run`.
+        assert!((at as u64) < self.layout().span());
+        // SAFETY: an element of the layout, of a row that is read and written by this part alone.
         unsafe {
             match self.tensor.output {
                 None => {}
-                Some(Pointer::F32(p)) => std::slice::from_raw_parts_mut(p.add(at), lanes.len()).copy_from_slice(lanes),
-                Some(Pointer::F16(p)) => {
-                    std::slice::from_raw_parts_mut(p.add(at), lanes.len()).convert_from_f32_slice(lanes);
-                }
-                Some(Pointer::Bf16(p)) => {
-                    for (to, &lane) in std::slice::from_raw_parts_mut(p.add(at), lanes.len()).iter_mut().zip(lanes) {
-                        *to = bf16_from_f32(lane);
-                    }
-                }
+                Some(Pointer::F32(p)) => *p.add(at) = value,
+                Some(Pointer::F16(p)) => *p.add(at) = half::f16::from_f32(value),
+                Some(Pointer::Bf16(p)) => *p.add(at) = bf16_from_f32(value),
             }
         }
     }

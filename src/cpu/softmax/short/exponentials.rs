@@ -55,7 +55,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             (Source::Bf16(x), DType::F32, true) => blocks!(Bf16(x), ToF32, true),
             _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
         }
-        write(self.simd, writer, rest);
+        writer.push_all(self.simd, rest);
     }
 
     /// Does a task in blocks, and the rest of the exponentials.
@@ -120,15 +120,4 @@ struct Task<'a> {
     lines: &'a [f32],
     to: *mut u8,
     ahead: &'a mut LinesAhead,
-}
-
-/// Writes the next values of a run.
-pub(super) fn write<S: Simd>(simd: S, writer: &mut LineWriter<'_>, values: &[f32]) {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let n = writer.push_blocks(simd, values);
-            writer.push(&values[n..]);
-        },
-    );
 }

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::Work;
 use super::sums::lane_numbers;
-use super::{Group, Work};
 use crate::cpu::simd::{Select, Simd, SimdBase, load, load_rows, splat, store_rows, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
+use crate::cpu::softmax::group::Group;
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Turns the exponentials of a group into its gradient, in `gradient`; `e` is overwritten.
@@ -14,7 +15,6 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     pub(super) fn gradient<const EXTRA: bool>(
         &self,
         group: Group,
-        is_plain: bool,
         slopes: &[f32],
         e: &mut Vec<f32>,
         gradient: &mut Vec<f32>,
@@ -27,14 +27,14 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         simd.vectorize(
             #[inline(always)]
             || {
-                for (k, conclusion) in self.conclusions[..group.tiles::<S>()].iter().enumerate() {
+                for (k, conclusion) in self.ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
                     let tile = k * lanes..group.n.min((k + 1) * lanes);
                     if is_in_place {
                         self.scale(&conclusion.softmax, &tile, gradient);
                     } else {
                         self.scale_rows::<EXTRA>(conclusion, &tile, e, gradient);
                     }
-                    self.complete::<EXTRA>(group, tile, conclusion, is_plain, slopes, gradient);
+                    self.complete::<EXTRA>(group, tile, conclusion, slopes, gradient);
                 }
             },
         );
@@ -99,13 +99,12 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         group: Group,
         tile: Range<usize>,
         conclusion: &Conclusion<S>,
-        is_plain: bool,
         slopes: &[f32],
         to: &mut [f32],
     ) {
-        let Self { rows, classes, ref known, .. } = *self;
+        let Self { rows, classes, ref ledger, .. } = *self;
         let at_target = to_lanes::<S>(conclusion.at_target);
-        for (lane, &class) in known.class[tile.clone()].iter().enumerate() {
+        for (lane, &class) in ledger.class[tile.clone()].iter().enumerate() {
             if (class as usize) < classes {
                 to[(tile.start + lane) * classes + class as usize] = at_target[lane];
             }
@@ -114,7 +113,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             let of_tile = tile.start * classes..tile.end * classes;
             to[of_tile.clone()].iter_mut().zip(&slopes[of_tile]).for_each(|(g, slope)| *g *= slope);
         }
-        if !is_plain {
+        if !ledger.is_plain {
             let finished = conclusion.lanes();
             for (lane, i) in tile.enumerate() {
                 if let Fate::Constant(value) = rows.fate(rows.job.label(group.first + i), &finished, lane) {

@@ -19,14 +19,14 @@ mod gradient;
 mod sums;
 
 use super::cap::{Capped, cap};
-use super::finish::{Conclusion, Finished, MarginLoss, Statistics, TILES};
-use super::{MAX_ROWS, PartKernel, Rows, Standing};
+use super::finish::{MarginLoss, Statistics, TILES};
+use super::group::{Group, Ledger};
+use super::{MAX_ROWS, PartKernel, Rows};
 use crate::DType;
+use crate::cpu::RowTotals;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Kernel, Simd, SimdBase, SimdMask, block_len, load, splat};
+use crate::cpu::simd::{Kernel, Simd, SimdBase, block_len, load, splat};
 use crate::cpu::tensor::{LineWriter, Part, Source};
-use crate::cpu::{RowOutputs, RowTotals};
-use exponentials::write;
 
 /// Exponentials of the rows that are worked on together, where they are enough to fill vectors: a part of the first cache.
 const GROUP: usize = 1 << 12;
@@ -48,23 +48,17 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;
         let (lanes, classes) = (S::f32s::LEN, part.layout().classes() as usize);
-        let together = lanes << (GROUP / (classes * lanes)).clamp(1, TILES).ilog2();
+        let together = Group::rows::<S>(GROUP, classes);
         let all = part.rows();
-        let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
-        let plain_targets = rows.job.plain_targets().filter(|_| !has_weights && !rows.has_extra);
         let mut work = Work {
             simd,
             exp: Exp::new(simd, rows.options.inverse_temperature()),
             rows,
             classes,
-            plain_targets,
             weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
-            row: Vec::new(),
             sums: [splat(simd, 0.0); TILES],
-            conclusions: [Conclusion::none(simd); TILES],
-            out,
-            totals: RowTotals::new(all.clone()),
+            ledger: Ledger::new(simd, rows, part, out),
         };
         let mut writer = part.writer();
         let mut unwritten = 0;
@@ -77,9 +71,9 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             }
         }
         if let Some(writer) = &mut writer {
-            write(simd, writer, &scratch.gradient[..unwritten]);
+            writer.push_all(simd, &scratch.gradient[..unwritten]);
         }
-        work.totals
+        work.ledger.totals
     }
 }
 
@@ -92,47 +86,18 @@ fn padded(weights: Option<&[f32]>, classes: usize, lanes: usize) -> Vec<f32> {
     padded
 }
 
-/// What is known of each row of a group, but for the sum of its exponentials.
+/// What is known of each row of a group besides its label and the sum of its exponentials.
 struct Known {
-    /// The class, or [`NONE`].
-    class: [u32; MAX_ROWS],
     reference: [f32; MAX_ROWS],
     deficit: [f32; MAX_ROWS],
     target: [f32; MAX_ROWS],
     target_low: [f32; MAX_ROWS],
-    class_weight: [f32; MAX_ROWS],
-    row_weight: [f32; MAX_ROWS],
 }
-
-/// What stands for the class of a row that has none.
-const NONE: u32 = u32::MAX;
 
 impl Default for Known {
     fn default() -> Self {
-        let (zero, one) = ([0.0; MAX_ROWS], [1.0; MAX_ROWS]);
-        Self {
-            class: [NONE; MAX_ROWS],
-            reference: zero,
-            deficit: zero,
-            target: zero,
-            target_low: zero,
-            class_weight: one,
-            row_weight: one,
-        }
-    }
-}
-
-/// Rows that are worked on together.
-#[derive(Clone, Copy)]
-struct Group {
-    first: usize,
-    n: usize,
-}
-
-impl Group {
-    /// Vectors with a row a lane.
-    const fn tiles<S: Simd>(self) -> usize {
-        self.n.div_ceil(S::f32s::LEN)
+        let zero = [0.0; MAX_ROWS];
+        Self { reference: zero, deficit: zero, target: zero, target_low: zero }
     }
 }
 
@@ -190,17 +155,11 @@ struct Work<'s, 'r, S: Simd, M> {
     exp: Exp<S>,
     rows: &'s Rows<'r, M>,
     classes: usize,
-    /// Of all rows of the batch, if every row counts with a weight of 1 and has no more to it than logits.
-    plain_targets: Option<&'s [i32]>,
     /// Of the classes, in whole vectors, if rows have more to them than logits.
     weights: Vec<f32>,
     known: Known,
-    /// Memory for a row.
-    row: Vec<f32>,
     sums: [S::f32s; TILES],
-    conclusions: [Conclusion<S>; TILES],
-    out: RowOutputs<'s>,
-    totals: RowTotals,
+    ledger: Ledger<'s, 'r, S, M>,
 }
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
@@ -225,7 +184,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let mut low: &[f32] = &[];
         if EXTRA {
             if let Some((before, writer)) = before {
-                write(simd, writer, before);
+                writer.push_all(simd, before);
             }
             ahead.fetch_left(ahead.left());
             let mut x = part.rows_together(group.first, group.n, buffer);
@@ -243,80 +202,32 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         if EXTRA || !are_near {
             self.redo_odd_rows::<EXTRA>(group, &logits, low, e);
         }
-        let is_plain = self.conclude(group, part);
+        let Self { known, sums, ledger, .. } = self;
+        ledger.conclude(
+            group,
+            part,
+            #[inline(always)]
+            |k| {
+                let at = k * S::f32s::LEN;
+                Statistics {
+                    reference: load(simd, &known.reference, at),
+                    sum: sums[k],
+                    deficit: load(simd, &known.deficit, at),
+                    target: load(simd, &known.target, at),
+                    target_low: load(simd, &known.target_low, at),
+                    ..Statistics::none(simd)
+                }
+            },
+        );
         if let Some(writer) = writer {
             let slopes = if rows.options.softcap.is_some() { &capped.slope[..] } else { &[] };
-            self.gradient::<EXTRA>(group, is_plain, slopes, e, gradient);
+            self.gradient::<EXTRA>(group, slopes, e, gradient);
             if part.layout().is_contiguous() {
                 part.start_rows(writer, group.first..group.first + group.n);
                 *unwritten = group.n * classes;
             } else {
-                part.write_rows(writer, group.first, &gradient[..group.n * classes]);
+                part.push_rows(simd, writer, group.first, &gradient[..group.n * classes]);
             }
         }
-    }
-
-    /// Finishes the rows, adds them to the totals, and fills in what is asked for of each. Says whether all of them count and have a
-    /// softmax.
-    #[inline(never)]
-    fn conclude(&mut self, group: Group, part: &Part<'_>) -> bool {
-        let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
-        let tiles = group.tiles::<S>();
-        let (known, sums) = (&self.known, &self.sums);
-        let statistics = |k: usize| {
-            let at = k * lanes;
-            Statistics {
-                reference: load(simd, &known.reference, at),
-                sum: sums[k],
-                deficit: load(simd, &known.deficit, at),
-                target: load(simd, &known.target, at),
-                target_low: load(simd, &known.target_low, at),
-                class_weight: load(simd, &known.class_weight, at),
-                row_weight: load(simd, &known.row_weight, at),
-            }
-        };
-        let conclusions = &mut self.conclusions[..tiles];
-        let finishing = self.rows.finishing(classes);
-        let is_whole = group.n == tiles * lanes && group.n.is_power_of_two();
-        let can_be_plain =
-            self.plain_targets.is_some() && is_whole && self.out.details.is_empty() && self.rows.scale != 0.0;
-        let (totals, losses) = (&mut self.totals, &mut *self.out.losses);
-        let mut finished = [Finished::default(); TILES];
-        let is_plain = simd.vectorize(
-            #[inline(always)]
-            || {
-                finishing.several(simd, statistics, conclusions);
-                let mut of_rows = [0.0; MAX_ROWS];
-                let mut are_finite = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
-                for (loss, conclusion) in of_rows.chunks_exact_mut(lanes).zip(&*conclusions) {
-                    conclusion.loss.store_slice(loss);
-                    are_finite &= conclusion.lse.simd_eq(conclusion.lse);
-                }
-                let is_plain = can_be_plain && are_finite.all_true();
-                if is_plain {
-                    totals.push_rows(group.first, &of_rows[..group.n], losses);
-                } else {
-                    for (finished, conclusion) in finished.iter_mut().zip(&*conclusions) {
-                        *finished = conclusion.lanes();
-                    }
-                }
-                is_plain
-            },
-        );
-        if is_plain {
-            return true;
-        }
-        for (k, finished) in finished[..tiles].iter().enumerate() {
-            for lane in 0..lanes.min(group.n - k * lanes) {
-                let row = group.first + k * lanes + lane;
-                let label = self.rows.job.label(row);
-                if !self.out.details.is_empty() {
-                    let standing = Standing::of(part.row(row, &mut self.row), label);
-                    self.out.details[row - self.totals.first()] = standing.details(label, finished, lane);
-                }
-                self.totals.push(label, row, finished, lane, self.out.losses);
-            }
-        }
-        false
     }
 }

@@ -1,11 +1,12 @@
 //! Rows, told apart: their targets are taken out, and the rest of each is added up.
 
-use super::{Group, NONE, Neighbours, Work};
+use super::{Neighbours, Work};
 use crate::cpu::simd::{
     MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows, load_vector_up_to,
     splat, to_lanes,
 };
 use crate::cpu::softmax::finish::MarginLoss;
+use crate::cpu::softmax::group::{Group, NONE};
 use crate::cpu::softmax::partition::NEAR_SUMS;
 use crate::cpu::tensor::LinesAhead;
 
@@ -15,32 +16,24 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Of all rows before the first is added up: a vector that is loaded right behind a store into it waits for that.
     #[inline(never)]
     pub(super) fn find_targets(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32], e: &mut [f32]) {
-        let Self { rows, classes, ref mut known, .. } = *self;
-        let (first, n) = (group.first, group.n);
-        known.reference[..n].fill(0.0);
-        if let Some(all) = self.plain_targets {
-            known.class[..n].copy_from_slice(bytemuck::cast_slice(&all[first..first + n]));
-        } else {
-            for i in 0..n {
-                let mut weights = [0.0; 2];
-                let class = rows.weights(rows.job.label(first + i), first + i, &mut weights);
-                [known.class_weight[i], known.row_weight[i]] = weights;
-                known.class[i] = class.map_or(NONE, |class| class as u32);
-                // Where nothing is left out the log-partition is that of all classes.
-                known.target[i] = f32::NEG_INFINITY;
-            }
-        }
+        let Self { classes, ref mut known, ref mut ledger, .. } = *self;
+        ledger.read_labels(group);
+        let class = &ledger.class[..group.n];
+        known.reference[..group.n].fill(0.0);
         let mut start = 0;
-        for (&class, target) in known.class[..n].iter().zip(&mut known.target) {
+        for (&class, target) in class.iter().zip(&mut known.target) {
             if (class as usize) < classes {
                 let at = start + class as usize;
                 *target = logits.logit(at);
                 e[at] = 0.0;
+            } else {
+                // Nothing is left out, so the log-partition is that of all classes.
+                *target = f32::NEG_INFINITY;
             }
             start += classes;
         }
         if !low.is_empty() {
-            let rows = low.chunks_exact(classes).zip(&known.class);
+            let rows = low.chunks_exact(classes).zip(class);
             for ((low, &class), target) in rows.zip(&mut known.target_low) {
                 *target = low.get(class as usize).copied().unwrap_or(0.0);
             }
@@ -82,7 +75,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         low: &[f32],
         e: &mut [f32],
     ) {
-        let mut buffer = std::mem::take(&mut self.row);
+        let mut buffer = std::mem::take(&mut self.ledger.row);
         let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
         simd.vectorize(
             #[inline(always)]
@@ -101,16 +94,16 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 }
             },
         );
-        self.row = buffer;
+        self.ledger.row = buffer;
     }
 
     /// The exponentials of a row relative to its largest logit. `x` and `low` begin with the row and go on behind it.
     #[inline(always)]
     fn redo<const EXTRA: bool>(&mut self, i: usize, x: &[f32], low: &[f32], e: &mut [f32]) {
-        let Self { simd, exp, classes, ref weights, ref mut known, .. } = *self;
+        let Self { simd, exp, classes, ref weights, ref mut known, ref ledger, .. } = *self;
         let lanes = S::f32s::LEN;
         let (zero, none, numbers) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY), lane_numbers(simd));
-        let class = if known.class[i] == NONE { -1.0 } else { known.class[i] as f32 };
+        let class = if ledger.class[i] == NONE { -1.0 } else { ledger.class[i] as f32 };
         // Up to 512 classes float32 counts exactly.
         let is_rest = |c: usize| {
             let at = numbers + splat(simd, c as f32);

@@ -1,0 +1,164 @@
+//! Rows that are worked on together: their labels, and what they come to.
+
+use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
+use super::{MAX_ROWS, Rows, Standing};
+use crate::cpu::simd::{Select, Simd, SimdBase, SimdMask, load, splat};
+use crate::cpu::tensor::Part;
+use crate::cpu::{RowOutputs, RowTotals};
+
+/// Rows that are worked on together.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    pub(super) first: usize,
+    pub(super) n: usize,
+}
+
+impl Group {
+    /// Vectors with a row a lane.
+    pub(super) const fn tiles<S: Simd>(self) -> usize {
+        self.n.div_ceil(S::f32s::LEN)
+    }
+
+    /// Rows that are worked on together where their classes may be `values` numbers of memory: whole tiles, up to [`TILES`], and a
+    /// power of two, as sums of many rows need it.
+    pub(super) fn rows<S: Simd>(values: usize, classes: usize) -> usize {
+        let lanes = S::f32s::LEN;
+        lanes << (values / (classes.max(1) * lanes)).clamp(1, TILES).ilog2()
+    }
+}
+
+/// What stands for the class of a row that does not count.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// The rows of a part, on their way from labels and statistics to the totals, group by group.
+pub(super) struct Ledger<'s, 'r, S: Simd, M> {
+    simd: S,
+    rows: &'s Rows<'r, M>,
+    classes: usize,
+    /// Of all rows of the batch, if every row counts with a weight of 1.
+    plain_targets: Option<&'s [i32]>,
+    /// Of the rows of a group: the class, or [`NONE`], and the weights of the class and of the row.
+    pub(super) class: [u32; MAX_ROWS],
+    class_weight: [f32; MAX_ROWS],
+    row_weight: [f32; MAX_ROWS],
+    /// Of its tiles.
+    pub(super) conclusions: [Conclusion<S>; TILES],
+    /// Whether the gradient of each row is that of a row with a target.
+    pub(super) is_plain: bool,
+    out: RowOutputs<'s>,
+    pub(super) totals: RowTotals,
+    /// Memory for a row.
+    pub(super) row: Vec<f32>,
+}
+
+impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
+    pub(super) fn new(simd: S, rows: &'s Rows<'r, M>, part: &Part<'_>, out: RowOutputs<'s>) -> Self {
+        let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
+        Self {
+            simd,
+            rows,
+            classes: part.layout().classes() as usize,
+            plain_targets: rows.job.plain_targets().filter(|_| !has_weights),
+            class: [NONE; MAX_ROWS],
+            class_weight: [1.0; MAX_ROWS],
+            row_weight: [1.0; MAX_ROWS],
+            conclusions: [Conclusion::none(simd); TILES],
+            is_plain: false,
+            out,
+            totals: RowTotals::new(part.rows()),
+            row: Vec::new(),
+        }
+    }
+
+    /// Reads the labels of a group.
+    #[inline(always)]
+    pub(super) fn read_labels(&mut self, Group { first, n }: Group) {
+        if let Some(all) = self.plain_targets {
+            // Not a copy of a slice, which would be a call.
+            for (class, &target) in self.class.iter_mut().zip(&all[first..first + n]) {
+                *class = target as u32;
+            }
+            return;
+        }
+        for i in 0..n {
+            let mut weights = [0.0; 2];
+            let class = self.rows.weights(self.rows.job.label(first + i), first + i, &mut weights);
+            [self.class_weight[i], self.row_weight[i]] = weights;
+            self.class[i] = class.map_or(NONE, |class| class as u32);
+        }
+    }
+
+    /// The classes of tile `k`.
+    #[inline(always)]
+    pub(super) fn classes_of(&self, k: usize) -> S::u32s {
+        S::u32s::from_slice(self.simd, &self.class[k * S::f32s::LEN..][..S::f32s::LEN])
+    }
+
+    /// Finishes the rows of a group, adds them to the totals, and fills in what is asked for of each. `statistics` gives those of a
+    /// tile, without weights.
+    #[inline(never)]
+    pub(super) fn conclude(&mut self, group: Group, part: &Part<'_>, statistics: impl Fn(usize) -> Statistics<S>) {
+        let Self { simd, rows, classes, plain_targets, .. } = *self;
+        let (lanes, tiles) = (S::f32s::LEN, group.tiles::<S>());
+        let Self { class, class_weight, row_weight, conclusions, is_plain, totals, out, row: buffer, .. } = self;
+        let conclusions = &mut conclusions[..tiles];
+        let finishing = rows.finishing(classes);
+        let is_whole = group.n == tiles * lanes && group.n.is_power_of_two() && out.details.is_empty();
+        let is_done = simd.vectorize(
+            #[inline(always)]
+            || {
+                finishing.several(
+                    simd,
+                    #[inline(always)]
+                    |k| Statistics {
+                        class_weight: load(simd, class_weight, k * lanes),
+                        row_weight: load(simd, row_weight, k * lanes),
+                        ..statistics(k)
+                    },
+                    conclusions,
+                );
+                let zero = splat(simd, 0.0);
+                let mut losses = [0.0; MAX_ROWS];
+                let mut are_finite = zero.simd_eq(zero);
+                for (k, (to, conclusion)) in losses.chunks_exact_mut(lanes).zip(&*conclusions).enumerate() {
+                    let (mut loss, mut lse) = (conclusion.loss, conclusion.lse);
+                    if plain_targets.is_none() {
+                        // Rows that do not count come to 0.
+                        let class = S::u32s::from_slice(simd, &class[k * lanes..][..lanes]);
+                        let counts = class.simd_lt(S::u32s::splat(simd, NONE));
+                        (loss, lse) = (counts.select(loss, zero), counts.select(lse, zero));
+                    }
+                    loss.store_slice(to);
+                    are_finite &= lse.simd_eq(lse);
+                }
+                let is_done = is_whole && are_finite.all_true();
+                // Of the number that most groups have it is compiled as such.
+                if is_done && group.n == TILES * lanes {
+                    totals.push_rows(group.first, &losses[..TILES * lanes], out.losses);
+                } else if is_done {
+                    totals.push_rows(group.first, &losses[..group.n], out.losses);
+                }
+                is_done
+            },
+        );
+        *is_plain = is_done && plain_targets.is_some() && rows.scale != 0.0;
+        if is_done {
+            return;
+        }
+        for (k, conclusion) in conclusions.iter().enumerate() {
+            let finished = simd.vectorize(
+                #[inline(always)]
+                || conclusion.lanes(),
+            );
+            for lane in 0..lanes.min(group.n - k * lanes) {
+                let row = group.first + k * lanes + lane;
+                let label = rows.job.label(row);
+                if !out.details.is_empty() {
+                    let standing = Standing::of(part.row(row, buffer), label);
+                    out.details[row - totals.first()] = standing.details(label, &finished, lane);
+                }
+                totals.push(label, row, &finished, lane, out.losses);
+            }
+        }
+    }
+}
