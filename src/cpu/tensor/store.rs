@@ -62,9 +62,8 @@ impl Store for ToBf16 {
         if i.is_multiple_of(2) {
             return;
         }
-        let upper = S::u32s::splat(simd, 0xffff_0000);
-        let [even, odd] = [values[i - 1].unzip_low(values[i]), values[i - 1].unzip_high(values[i])];
-        let words = (rounded_to_bf16::<S>(simd, even) >> 16) | (rounded_to_bf16::<S>(simd, odd) & upper);
+        let [low, high] = [rounded_to_bf16::<S>(simd, values[i - 1]), rounded_to_bf16::<S>(simd, values[i])];
+        let words = low.bitcast::<S::u16s>().unzip_high(high.bitcast::<S::u16s>());
         // SAFETY: the caller's promise; a bfloat16 is 16 bits.
         unsafe {
             let to = to.cast::<bf16>().add(at + (i - 1) * S::f32s::LEN).cast();
@@ -80,7 +79,9 @@ impl Store for ToBf16 {
 /// The nearest bfloat16 in the upper halves, as [`bf16_from_f32`](super::convert::bf16_from_f32); the lower ones are any bits.
 #[inline(always)]
 fn rounded_to_bf16<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
-    let (half, one) = (S::u32s::splat(simd, 0x7fff), S::u32s::splat(simd, 1));
+    let of = |value| S::u32s::splat(simd, value);
     let bits = values.bitcast::<S::u32s>();
-    values.simd_eq(values).select(bits + half + ((bits >> 16) & one), S::u32s::splat(simd, 0x7fc0_0000))
+    let is_even = (bits & of(0x1_0000)).simd_eq(of(0));
+    let rounded = is_even.select(bits + of(0x7fff), bits + of(0x8000));
+    values.simd_eq(values).select(rounded, of(0x7fc0_0000))
 }
