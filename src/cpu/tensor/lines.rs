@@ -98,7 +98,7 @@ impl LineWriter<'_> {
     }
 
     /// Whether whole lines go past the caches.
-    pub(super) const fn streams(&self) -> bool {
+    pub(in crate::cpu) const fn streams(&self) -> bool {
         self.streams
     }
 

@@ -16,29 +16,54 @@ pub(in crate::cpu) trait Store {
     unsafe fn store<S: Simd>(simd: S, values: &Block<S>, to: *mut u8, at: usize, streams: bool) {
         for i in 0..BLOCK {
             // SAFETY: the caller's promise.
-            unsafe { Self::store_some::<S>(simd, values, i, to, at, streams) };
+            unsafe {
+                Self::store_some::<S>(
+                    simd,
+                    #[inline(always)]
+                    |i| values[i],
+                    i,
+                    to,
+                    at,
+                    streams,
+                );
+            }
         }
     }
 
     /// Step `i` of [`store`](Self::store), one of as many as there are vectors: vector `i`, or at every second step two of them.
+    /// `vector` gives each once.
     ///
     /// # Safety
     /// As [`store`](Self::store).
-    unsafe fn store_some<S: Simd>(simd: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool);
+    unsafe fn store_some<S: Simd>(
+        simd: S,
+        vector: impl Fn(usize) -> S::f32s,
+        i: usize,
+        to: *mut u8,
+        at: usize,
+        streams: bool,
+    );
 }
 
 pub(in crate::cpu) struct ToF32;
 
 impl Store for ToF32 {
     #[inline(always)]
-    unsafe fn store_some<S: Simd>(_: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool) {
+    unsafe fn store_some<S: Simd>(
+        _: S,
+        vector: impl Fn(usize) -> S::f32s,
+        i: usize,
+        to: *mut u8,
+        at: usize,
+        streams: bool,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             let to = to.cast::<f32>().add(at + i * S::f32s::LEN);
             if streams {
-                stream_vector::<S>(values[i], to);
+                stream_vector::<S>(vector(i), to);
             } else {
-                store_vector::<S>(values[i], to);
+                store_vector::<S>(vector(i), to);
             }
         }
     }
@@ -48,9 +73,16 @@ pub(in crate::cpu) struct ToF16;
 
 impl Store for ToF16 {
     #[inline(always)]
-    unsafe fn store_some<S: Simd>(_: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool) {
+    unsafe fn store_some<S: Simd>(
+        _: S,
+        vector: impl Fn(usize) -> S::f32s,
+        i: usize,
+        to: *mut u8,
+        at: usize,
+        streams: bool,
+    ) {
         // SAFETY: the caller's promise.
-        unsafe { store_f16::<S>(values[i], to.cast::<f16>().add(at + i * S::f32s::LEN), streams) };
+        unsafe { store_f16::<S>(vector(i), to.cast::<f16>().add(at + i * S::f32s::LEN), streams) };
     }
 }
 
@@ -58,11 +90,18 @@ pub(in crate::cpu) struct ToBf16;
 
 impl Store for ToBf16 {
     #[inline(always)]
-    unsafe fn store_some<S: Simd>(simd: S, values: &Block<S>, i: usize, to: *mut u8, at: usize, streams: bool) {
+    unsafe fn store_some<S: Simd>(
+        simd: S,
+        vector: impl Fn(usize) -> S::f32s,
+        i: usize,
+        to: *mut u8,
+        at: usize,
+        streams: bool,
+    ) {
         if i.is_multiple_of(2) {
             return;
         }
-        let [low, high] = [rounded_to_bf16::<S>(simd, values[i - 1]), rounded_to_bf16::<S>(simd, values[i])];
+        let [low, high] = [rounded_to_bf16::<S>(simd, vector(i - 1)), rounded_to_bf16::<S>(simd, vector(i))];
         let words = low.bitcast::<S::u16s>().unzip_high(high.bitcast::<S::u16s>());
         // SAFETY: the caller's promise; a bfloat16 is 16 bits.
         unsafe {

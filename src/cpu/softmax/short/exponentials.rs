@@ -2,7 +2,7 @@
 
 use super::{Neighbours, Work};
 use crate::DType;
-use crate::cpu::simd::{Simd, block_len, load_block, store_block, store_up_to};
+use crate::cpu::simd::{Simd, SimdBase, block_len, load, store_block, store_up_to};
 use crate::cpu::softmax::finish::MarginLoss;
 use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
 use crate::cpu::tensor::{LineWriter, LinesAhead, Source, Store, ToBf16, ToF16, ToF32};
@@ -76,14 +76,24 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 let mut blocks = e.chunks_exact_mut(length).enumerate();
                 for (lines, (b, e)) in lines.chunks_exact(length).zip(&mut blocks) {
                     // SAFETY: the caller's promise.
-                    let (mut block, lines) = (unsafe { x.load(simd, b * length) }, load_block(simd, lines));
+                    let mut block = unsafe { x.load(simd, b * length) };
                     exp.of_block(
                         &mut block,
                         #[inline(always)]
                         |i| {
                             next.fetch();
                             // SAFETY: the caller's promise.
-                            unsafe { O::store_some::<S>(simd, &lines, i, to, b * length, STREAMS) };
+                            unsafe {
+                                O::store_some::<S>(
+                                    simd,
+                                    #[inline(always)]
+                                    |i| load(simd, lines, i * S::f32s::LEN),
+                                    i,
+                                    to,
+                                    b * length,
+                                    STREAMS,
+                                );
+                            }
                         },
                     );
                     store_block::<S>(&X::in_order::<S>(&block), e);

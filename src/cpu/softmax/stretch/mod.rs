@@ -21,9 +21,10 @@ use super::lanes::{Bf16, F16, F32, Logits};
 use super::partition::Partition;
 use crate::DType;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{BLOCK, Block, Simd, block_len};
+use crate::cpu::simd::{BLOCK, MAX_BLOCK, Simd, block_len};
 use crate::cpu::tensor::{LineWriter, Source, Store, ToBf16, ToF16, ToF32};
 use read::Read;
+use written::Product;
 
 /// What is read and written.
 pub(super) struct Stretch<'s, 't> {
@@ -55,36 +56,58 @@ impl Stretch<'_, '_> {
         // Each is a function of its own: what is inlined into one function takes its stack all at once where nothing is optimised.
         macro_rules! blocks {
             ($logits:expr, $output:ty, $reads:literal, $writes:literal, $keeps:literal) => {
+                blocks!($logits, $output, $reads, $writes, $keeps, false)
+            };
+            ($logits:expr, $output:ty, $reads:literal, $writes:literal, $keeps:literal, $streams:literal) => {
                 // SAFETY: the caller's promise.
-                unsafe { self.blocks::<S, _, $output, $reads, $writes, $keeps>(simd, exp, $logits, partition) }
+                unsafe {
+                    self.blocks::<S, _, $output, $reads, $writes, $keeps, $streams>(simd, exp, $logits, partition)
+                }
             };
         }
-        let output = self.old.as_ref().map(|(_, writer)| writer.dtype());
+        macro_rules! written {
+            ($logits:expr, $output:ty, $reads:literal, $streams:expr) => {
+                if $streams {
+                    blocks!($logits, $output, $reads, true, $reads, true)
+                } else {
+                    blocks!($logits, $output, $reads, true, $reads, false)
+                }
+            };
+        }
+        let output = self.old.as_ref().map(|(_, writer)| (writer.dtype(), writer.streams()));
         // Which logits are not read does not matter, nor in which type they are not written.
         match (self.source, self.reads, output, self.kept.is_some()) {
             (_, false, None, _) => {}
-            (_, false, Some(DType::F32), _) => blocks!(F32(std::ptr::null()), ToF32, false, true, false),
-            (_, false, Some(DType::F16), _) => blocks!(F32(std::ptr::null()), ToF16, false, true, false),
-            (_, false, Some(DType::Bf16), _) => blocks!(F32(std::ptr::null()), ToBf16, false, true, false),
+            (_, false, Some((DType::F32, streams)), _) => written!(F32(std::ptr::null()), ToF32, false, streams),
+            (_, false, Some((DType::F16, streams)), _) => written!(F32(std::ptr::null()), ToF16, false, streams),
+            (_, false, Some((DType::Bf16, streams)), _) => written!(F32(std::ptr::null()), ToBf16, false, streams),
             (Source::F32(x), true, None, false) => blocks!(F32(x), ToF32, true, false, false),
             (Source::F32(x), true, None, true) => blocks!(F32(x), ToF32, true, false, true),
-            (Source::F32(x), true, Some(DType::F32), _) => blocks!(F32(x), ToF32, true, true, true),
+            (Source::F32(x), true, Some((DType::F32, streams)), _) => written!(F32(x), ToF32, true, streams),
             (Source::F16(x), true, None, false) => blocks!(F16(x), ToF32, true, false, false),
             (Source::F16(x), true, None, true) => blocks!(F16(x), ToF32, true, false, true),
-            (Source::F16(x), true, Some(DType::F16), _) => blocks!(F16(x), ToF16, true, true, true),
-            (Source::F16(x), true, Some(DType::F32), _) => blocks!(F16(x), ToF32, true, true, true),
+            (Source::F16(x), true, Some((DType::F16, streams)), _) => written!(F16(x), ToF16, true, streams),
+            (Source::F16(x), true, Some((DType::F32, _)), _) => blocks!(F16(x), ToF32, true, true, true, true),
             (Source::Bf16(x), true, None, false) => blocks!(Bf16(x), ToF32, true, false, false),
             (Source::Bf16(x), true, None, true) => blocks!(Bf16(x), ToF32, true, false, true),
-            (Source::Bf16(x), true, Some(DType::Bf16), _) => blocks!(Bf16(x), ToBf16, true, true, true),
-            (Source::Bf16(x), true, Some(DType::F32), _) => blocks!(Bf16(x), ToF32, true, true, true),
-            _ => unreachable!("a gradient is of the logits' type or float32"),
+            (Source::Bf16(x), true, Some((DType::Bf16, streams)), _) => written!(Bf16(x), ToBf16, true, streams),
+            (Source::Bf16(x), true, Some((DType::F32, _)), _) => blocks!(Bf16(x), ToF32, true, true, true, true),
+            _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
         }
     }
 
     /// # Safety
     /// As [`run`](Self::run).
     #[inline(always)]
-    unsafe fn blocks<S: Simd, X: Logits, O: Store, const READS: bool, const WRITES: bool, const KEEPS: bool>(
+    unsafe fn blocks<
+        S: Simd,
+        X: Logits,
+        O: Store,
+        const READS: bool,
+        const WRITES: bool,
+        const KEEPS: bool,
+        const STREAMS: bool,
+    >(
         self,
         simd: S,
         exp: Exp<S>,
@@ -97,38 +120,40 @@ impl Stretch<'_, '_> {
         let read = Read { x, hole, kept: kept.unwrap_or(std::ptr::dangling_mut()) };
         let head = old.as_ref().filter(|_| WRITES).map_or(0, |(_, writer)| writer.to_line().min(length));
         let n = if WRITES { (length - head) / block } else { whole };
-        // SAFETY: the caller's promise; blocks before `n` are whole ones of both rows, the elements of the run have a place each.
+        // SAFETY: the caller's promise; blocks before `n` are whole ones of both rows, the elements of the run have a place each, which
+        // begin with a line if they are streamed.
         unsafe {
-            let mut to = None;
+            let (mut written, mut to) = (Old::NONE, std::ptr::null_mut());
             if let Some((old, writer)) = &mut old {
                 old.write_some::<S>(simd, levels, length, 0..head, writer);
-                to = Some((*old, writer.take_lines(n * block)));
+                (written, to) = (*old, writer.take_lines(n * block).0);
             }
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    // Copies, which no store can change.
-                    let (mut statistics, exp, read, to) = (*partition, exp, read, to);
+                    // Copies, which no store can change; and the length again, which is a constant here.
+                    let (mut statistics, exp, read, written, to) = (*partition, exp, read, written, to);
+                    let (block, mut memory) = (block_len::<S>(), [0.0; MAX_BLOCK]);
                     for b in 0..n {
-                        let mut gradient = None;
-                        if let Some((old, to)) = to.filter(|_| WRITES) {
-                            gradient = Some((old.gradient::<S>(simd, levels, head + b * block), to));
+                        let mut gradient = Product::none(simd);
+                        if WRITES {
+                            gradient = written.product(simd, levels, head + b * block, &mut memory);
                         }
-                        // Vector by vector, between the steps of the exponentials.
-                        if READS {
-                            read.block::<S, KEEPS>(
-                                simd,
-                                exp,
-                                levels,
-                                b,
-                                &mut statistics,
+                        // Vector by vector, between the steps of the exponentials; what is there has no branch.
+                        macro_rules! write {
+                            () => {
                                 #[inline(always)]
-                                |i| store_some::<S, O>(simd, &gradient, i, b * block),
-                            );
+                                |i| {
+                                    if WRITES {
+                                        gradient.store_some::<O, STREAMS>(simd, i, to, b * block);
+                                    }
+                                }
+                            };
+                        }
+                        if READS {
+                            read.block::<S, KEEPS>(simd, exp, levels, b, &mut statistics, write!());
                         } else {
-                            for i in 0..BLOCK {
-                                store_some::<S, O>(simd, &gradient, i, b * block);
-                            }
+                            (0..BLOCK).for_each(write!());
                         }
                     }
                     *partition = statistics;
@@ -147,17 +172,5 @@ impl Stretch<'_, '_> {
                 }
             }
         }
-    }
-}
-
-/// A step of [`Store::store`] of a gradient, if there is one.
-///
-/// # Safety
-/// As [`Store::store`].
-#[inline(always)]
-unsafe fn store_some<S: Simd, O: Store>(simd: S, gradient: &Option<(Block<S>, (*mut u8, bool))>, i: usize, at: usize) {
-    if let Some((gradient, (to, streams))) = gradient {
-        // SAFETY: the caller's promise.
-        unsafe { O::store_some::<S>(simd, gradient, i, *to, at, *streams) };
     }
 }

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use crate::cpu::simd::{Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, numbers, replaced, splat, store_block};
+use crate::cpu::simd::{
+    Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, load, numbers, replaced, splat, store_block,
+};
 use crate::cpu::softmax::lanes::{F32, Logits};
-use crate::cpu::tensor::LineWriter;
+use crate::cpu::tensor::{LineWriter, Store};
 
 /// The row that is written.
 #[derive(Clone, Copy)]
@@ -15,7 +17,72 @@ pub(in crate::cpu::softmax) struct Old {
     pub(in crate::cpu::softmax) at_target: f32,
 }
 
+/// A block's length of the gradient: numbers, and what each is multiplied by.
+#[derive(Clone, Copy)]
+pub(super) struct Product<S: Simd> {
+    numbers: *const f32,
+    factor: S::f32s,
+}
+
+impl<S: Simd> Product<S> {
+    /// Of nothing.
+    #[inline(always)]
+    pub(super) fn none(simd: S) -> Self {
+        Self { numbers: std::ptr::null(), factor: splat(simd, 0.0) }
+    }
+
+    /// Step `i` of [`Store::store`].
+    ///
+    /// # Safety
+    /// As there, and the numbers can be read.
+    #[inline(always)]
+    pub(super) unsafe fn store_some<O: Store, const STREAMS: bool>(self, simd: S, i: usize, to: *mut u8, at: usize) {
+        let length = S::f32s::LEN;
+        // SAFETY: the caller's promise.
+        unsafe {
+            O::store_some::<S>(
+                simd,
+                #[inline(always)]
+                |i| load(simd, std::slice::from_raw_parts(self.numbers.add(i * length), length), 0) * self.factor,
+                i,
+                to,
+                at,
+                STREAMS,
+            );
+        }
+    }
+}
+
 impl Old {
+    /// Nothing, where no row is written.
+    pub(super) const NONE: Self = Self { exponentials: std::ptr::null(), target: super::NOWHERE, at_target: 0.0 };
+
+    /// The gradient of a block's length from logit `first` on. Of most blocks all exponentials have the same factor; of others, and
+    /// of the target's, it is computed at once, in `memory`.
+    ///
+    /// # Safety
+    /// As [`Stretch::run`](super::Stretch::run); there are levels for all blocks.
+    #[inline(always)]
+    pub(super) unsafe fn product<S: Simd>(
+        self,
+        simd: S,
+        levels: &[f32],
+        first: usize,
+        memory: &mut [f32; MAX_BLOCK],
+    ) -> Product<S> {
+        let length = block_len::<S>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (factor, next) = (*levels.get_unchecked(first / length), *levels.get_unchecked(first.div_ceil(length)));
+            let has_target = self.target.wrapping_sub(first) < length;
+            if factor == next && !has_target {
+                return Product { numbers: self.exponentials.add(first), factor: splat(simd, factor) };
+            }
+            store_block::<S>(&self.gradient::<S>(simd, levels, first), memory);
+            Product { numbers: memory.as_ptr(), factor: splat(simd, 1.0) }
+        }
+    }
+
     /// Writes the next logits of `length`, those of `range`, in windows of a block's length.
     ///
     /// # Safety
@@ -46,9 +113,9 @@ impl Old {
     /// The gradient of a block's length from logit `first` on.
     ///
     /// # Safety
-    /// As [`Stretch::run`](super::Stretch::run); there are levels for all blocks.
+    /// As [`product`](Self::product).
     #[inline(always)]
-    pub(super) unsafe fn gradient<S: Simd>(self, simd: S, levels: &[f32], first: usize) -> Block<S> {
+    unsafe fn gradient<S: Simd>(self, simd: S, levels: &[f32], first: usize) -> Block<S> {
         let length = block_len::<S>();
         // SAFETY: the caller's promise.
         let (mut gradient, factor, next) = unsafe {
