@@ -72,7 +72,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let x = self.part.neighbours(at, block.len(), wide);
         let hole = new.target.and_then(|t| within(t, block.clone()));
         if !EXTRA {
-            return partition.add(simd, exp, || patched(simd, x, hole, f32::NEG_INFINITY), |_| {});
+            return partition.add::<false>(simd, exp, || patched(simd, x, hole, f32::NEG_INFINITY), |_| {});
         }
         let (x, low) = match self.rows.options.softcap {
             Some(softcap) => {

@@ -102,16 +102,19 @@ impl<S: Simd> Partition<S> {
         Self { reference, references: splat(simd, reference), limit, sum: nothing, deficit: nothing, weight: zero }
     }
 
-    /// Adds a block of logits, and gives their exponentials relative to the reference.
+    /// Adds a block of logits, and gives their exponentials relative to the reference, which is 0 if it is `NEAR`.
     #[inline(always)]
-    pub(in crate::cpu) fn add(
+    pub(in crate::cpu) fn add<const NEAR: bool>(
         &mut self,
         simd: S,
         exp: Exp<S>,
         logits: impl Fn() -> Block<S>,
         between: impl FnMut(usize),
     ) -> Block<S> {
-        let mut e = self.relative(logits());
+        let mut e = logits();
+        if !NEAR {
+            e = self.relative(e);
+        }
         exp.of_block(&mut e, between);
         let mut sum = total::<S>(&e);
         if !sum.simd_le(self.limit).all_true() {
@@ -124,6 +127,12 @@ impl<S: Simd> Partition<S> {
         }
         self.sum.add_positive(sum);
         e
+    }
+
+    /// Whether the reference is 0.
+    #[inline(always)]
+    pub(in crate::cpu) fn is_near(&self) -> bool {
+        self.reference == 0.0
     }
 
     #[inline(always)]
@@ -173,15 +182,15 @@ impl<S: Simd> Partition<S> {
         self.limit = splat(simd, BLOCK as f32);
     }
 
-    /// The statistics of all lanes together.
+    /// The statistics of all lanes together; those of weights, where the logits had some.
     #[inline(always)]
-    pub(in crate::cpu) fn merged(self) -> Merged {
-        Merged {
-            reference: self.reference,
-            sum: f64::from(self.sum.total().reduce_sum()),
-            deficit: f64::from(self.deficit.total().reduce_sum()),
-            weight: f64::from(self.weight.reduce_sum()),
+    pub(in crate::cpu) fn merged<const EXTRA: bool>(self) -> Merged {
+        let sum = |lanes: S::f32s| f64::from(lanes.reduce_sum());
+        let (mut deficit, mut weight) = (0.0, 0.0);
+        if EXTRA {
+            (deficit, weight) = (sum(self.deficit.total()), sum(self.weight));
         }
+        Merged { reference: self.reference, sum: sum(self.sum.total()), deficit, weight }
     }
 }
 

@@ -129,7 +129,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
                 );
             }
         }
-        partition.merged()
+        partition.merged::<EXTRA>()
     }
 
     /// Begins to write a row: all of it, if its gradient is constant; else turns levels into factors, and says that it goes on.
@@ -228,9 +228,9 @@ pub(in crate::cpu) fn row_statistics<S: Simd>(simd: S, exp: Exp<S>, x: &[f32], f
     for segment in segments(x.len()) {
         let mut partition = Partition::new(simd, f32::MIN);
         for block in x[segment].chunks(block_len::<S>()) {
-            partition.add(simd, exp, || load_up_to(simd, block, f32::NEG_INFINITY), |_| {});
+            partition.add::<false>(simd, exp, || load_up_to(simd, block, f32::NEG_INFINITY), |_| {});
         }
-        let segment = partition.merged();
+        let segment = partition.merged::<false>();
         merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));
     }
     merged.unwrap_or(Merged::NONE)

@@ -134,28 +134,39 @@ impl Stretch<'_, '_> {
                     // Copies, which no store can change; and the length again, which is a constant here.
                     let (mut statistics, exp, read, written, to) = (*partition, exp, read, written, to);
                     let (block, mut memory) = (block_len::<S>(), [0.0; MAX_BLOCK]);
-                    for b in 0..n {
-                        let mut gradient = Product::none(simd);
-                        if WRITES {
-                            gradient = written.product(simd, levels, head + b * block, &mut memory);
-                        }
-                        // Vector by vector, between the steps of the exponentials; what is there has no branch.
-                        macro_rules! write {
-                            () => {
-                                #[inline(always)]
-                                |i| {
-                                    if WRITES {
-                                        gradient.store_some::<O, STREAMS>(simd, i, to, b * block);
-                                    }
+                    let mut b = 0;
+                    macro_rules! blocks_while {
+                        ($is_next:expr, $near:literal) => {
+                            while b < n && $is_next {
+                                let mut gradient = Product::none(simd);
+                                if WRITES {
+                                    gradient = written.product(simd, levels, head + b * block, &mut memory);
                                 }
-                            };
-                        }
-                        if READS {
-                            read.block::<S, KEEPS>(simd, exp, levels, b, &mut statistics, write!());
-                        } else {
-                            (0..BLOCK).for_each(write!());
-                        }
+                                // Vector by vector, between the steps of the exponentials; what is there has no branch.
+                                macro_rules! write {
+                                    () => {
+                                        #[inline(always)]
+                                        |i| {
+                                            if WRITES {
+                                                gradient.store_some::<O, STREAMS>(simd, i, to, b * block);
+                                            }
+                                        }
+                                    };
+                                }
+                                if READS {
+                                    read.block::<S, KEEPS, $near>(simd, exp, levels, b, &mut statistics, write!());
+                                } else {
+                                    (0..BLOCK).for_each(write!());
+                                }
+                                b += 1;
+                            }
+                        };
                     }
+                    // Most rows are near 0 from the first block to the last: a subtraction less.
+                    if READS {
+                        blocks_while!(statistics.is_near(), true);
+                    }
+                    blocks_while!(true, false);
                     *partition = statistics;
                 },
             );

@@ -21,12 +21,12 @@ pub(super) struct Read<X> {
 }
 
 impl<X: Logits> Read<X> {
-    /// Adds block `b` to the statistics, and does step by step whatever goes on between, one step a vector.
+    /// Adds block `b` to the statistics, whose reference is 0 if they are `NEAR`, and does step by step whatever goes on between, one step a vector.
     ///
     /// # Safety
     /// As [`Stretch::run`](super::Stretch::run); there are levels for all blocks.
     #[inline(always)]
-    pub(super) unsafe fn block<S: Simd, const KEEPS: bool>(
+    pub(super) unsafe fn block<S: Simd, const KEEPS: bool, const NEAR: bool>(
         self,
         simd: S,
         exp: Exp<S>,
@@ -37,7 +37,7 @@ impl<X: Logits> Read<X> {
     ) {
         let length = block_len::<S>();
         let first = b * length;
-        let values = statistics.add(
+        let values = statistics.add::<NEAR>(
             simd,
             exp,
             // SAFETY: the caller's promise.
@@ -85,7 +85,7 @@ impl<X: Logits> Read<X> {
                 for i in (skipped..length).step_by(LINE / X::BYTES) {
                     prefetch(self.x.address(first + i).wrapping_add(AHEAD));
                 }
-                let values = statistics.add(simd, exp, || logits, |_| {});
+                let values = statistics.add::<false>(simd, exp, || logits, |_| {});
                 if KEEPS {
                     let mut all = [0.0; MAX_BLOCK];
                     store_block::<S>(&X::in_order::<S>(&values), &mut all);
