@@ -18,8 +18,8 @@ use crate::totals::Label;
 /// Logits whose exponentials stay close: rows are finished together, a row a lane, as many as there are lanes and room for.
 const BUNDLE: usize = 1 << 13;
 
-/// Logits that are asked for at the start of a row: a core waits for some sixteen lines of memory at a time, and would for none
-/// while it does what a row costs besides its logits.
+/// Logits that are asked for at the start of a row: memory should be at work while a core does what a row costs besides its logits.
+/// More than sixteen lines took longer.
 const BURST: usize = 16 * LINE / size_of::<f32>();
 
 /// Exponentials that a thread keeps memory for between calls: 2 MiB.

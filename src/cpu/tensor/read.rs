@@ -143,7 +143,7 @@ impl Part<'_> {
     pub(in crate::cpu) fn fetch_ahead(&self, at: usize, n: usize) {
         let from = self.tensor.input.bytes(at).wrapping_add(AHEAD);
         for line in 0..(n * self.tensor.input.element_bytes()).div_ceil(LINE) {
-            crate::cpu::simd::memory::prefetch_second(from.wrapping_add(LINE * line));
+            prefetch_second(from.wrapping_add(LINE * line));
         }
     }
 
