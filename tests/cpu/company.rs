@@ -23,7 +23,7 @@ where
 
 /// Classes of short rows, less and more than a vector, of blocks with and without a rest, of segments, the last one shorter than a
 /// line too.
-const CLASSES: [usize; 9] = [3, 10, 100, 512, 513, 700, 1003, 16_404, 33_000];
+const CLASSES: [usize; 9] = [3, 10, 100, 512, 768, 769, 1003, 16_404, 33_000];
 
 /// With every instruction set.
 fn cases() -> impl Iterator<Item = (Instructions, usize)> {

@@ -41,7 +41,7 @@ use group::NONE;
 use partition::Merged;
 
 /// Classes up to which rows are short: a multiple of every vector's lanes.
-const SHORT: usize = 512;
+const SHORT: usize = 768;
 
 /// Classes up to which rows are turned into tiles, if they have more to them than logits.
 const TURNED: usize = 64;

@@ -125,6 +125,17 @@ impl LineWriter<'_> {
         values.chunks(MAX_BLOCK).for_each(|part| self.push_part(part));
     }
 
+    /// As [`push`](Self::push), of the first `n`. A copy of all of them, of constant length, is no call.
+    #[inline(always)]
+    pub(in crate::cpu) fn push_front(&mut self, values: &[f32; MAX_BLOCK], n: usize) {
+        if !self.streams || self.output.element_bytes() != size_of::<f32>() {
+            return self.push_part(&values[..n]);
+        }
+        self.take(n);
+        self.lines.0[self.filled..][..size_of_val(values)].copy_from_slice(bytemuck::cast_slice(values));
+        self.emit(n * size_of::<f32>());
+    }
+
     /// At most a block.
     #[inline(always)]
     fn push_part(&mut self, values: &[f32]) {
@@ -219,7 +230,8 @@ impl LineWriter<'_> {
                 }
             }
         }
-        self.lines.0.copy_within(whole..self.filled, 0);
+        // Of a line, whatever there is of it.
+        self.lines.0.copy_within(whole..whole + LINE, 0);
         self.base = self.base.wrapping_add(whole);
         self.filled -= whole;
     }

@@ -104,7 +104,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let lanes = S::f32s::LEN;
         let (zero, none, numbers) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY), lane_numbers(simd));
         let class = if ledger.class[i] == NONE { -1.0 } else { ledger.class[i] as f32 };
-        // Up to 512 classes float32 counts exactly.
+        // Float32 counts classes exactly.
         let is_rest = |c: usize| {
             let at = numbers + splat(simd, c as f32);
             at.simd_lt(splat(simd, classes as f32)) & at.simd_ne(splat(simd, class))

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::simd::{
-    Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, load, numbers, replaced, splat, store_block,
+    BLOCK, Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, load, numbers, replaced, splat, store_block,
 };
 use crate::cpu::softmax::lanes::{F32, Logits};
 use crate::cpu::tensor::{LineWriter, Store};
@@ -31,19 +31,29 @@ impl<S: Simd> Product<S> {
         Self { numbers: std::ptr::null(), factor: splat(simd, 0.0) }
     }
 
+    /// Vector `i`.
+    ///
+    /// # Safety
+    /// The numbers can be read.
+    #[inline(always)]
+    unsafe fn vector(self, simd: S, i: usize) -> S::f32s {
+        let length = S::f32s::LEN;
+        // SAFETY: the caller's promise.
+        load(simd, unsafe { std::slice::from_raw_parts(self.numbers.add(i * length), length) }, 0) * self.factor
+    }
+
     /// Step `i` of [`Store::store`].
     ///
     /// # Safety
     /// As there, and the numbers can be read.
     #[inline(always)]
     pub(super) unsafe fn store_some<O: Store, const STREAMS: bool>(self, simd: S, i: usize, to: *mut u8, at: usize) {
-        let length = S::f32s::LEN;
         // SAFETY: the caller's promise.
         unsafe {
             O::store_some::<S>(
                 simd,
                 #[inline(always)]
-                |i| load(simd, std::slice::from_raw_parts(self.numbers.add(i * length), length), 0) * self.factor,
+                |i| self.vector(simd, i),
                 i,
                 to,
                 at,
@@ -83,7 +93,7 @@ impl Old {
         }
     }
 
-    /// Writes the next logits of `length`, those of `range`, in windows of a block's length.
+    /// Writes the next logits of `length`, those of `range`, less than two blocks, in windows of a block's length.
     ///
     /// # Safety
     /// As [`Stretch::run`](super::Stretch::run).
@@ -101,10 +111,17 @@ impl Old {
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    let mut values = [0.0; MAX_BLOCK];
+                    // As long again, so that the copy of what is written has a constant length.
+                    let (mut memory, mut values) = ([0.0; MAX_BLOCK], [0.0; 2 * MAX_BLOCK]);
                     // SAFETY: the caller's promise.
-                    store_block::<S>(&unsafe { self.gradient::<S>(simd, levels, first) }, &mut values);
-                    writer.push(&values[at - first..block.min(range.end - first)]);
+                    unsafe {
+                        let product = self.product(simd, levels, first, &mut memory);
+                        for i in 0..BLOCK {
+                            product.vector(simd, i).store_slice(&mut values[i * S::f32s::LEN..][..S::f32s::LEN]);
+                        }
+                    }
+                    let values = values[at - first..].first_chunk().expect("a block behind the window");
+                    writer.push_front(values, block.min(range.end - at));
                 },
             );
         }
