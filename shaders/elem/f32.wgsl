@@ -1,8 +1,7 @@
 // A chunk of four float32 logits: 16 bytes.
-// Provides: Chunk, CHUNK_BYTES, Word, WORDS, unpack, pack, blend, touches.
+// Provides: Chunk, Word, WORDS, unpack, pack, blend, touches.
 
 alias Chunk = vec4<f32>;
-const CHUNK_BYTES = 16u;
 alias Word = f32;   // what can be read or written alone
 const WORDS = 4u;   // words of a chunk
 

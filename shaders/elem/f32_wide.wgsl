@@ -1,9 +1,8 @@
 // A chunk of four float32 logits, two to a u64: 16 bytes. A pair of chunks is then one load of four words, where one of u32 or f32
 // has at most four words of half the size.
-// Needs: 64-bit integers. Provides: Chunk, CHUNK_BYTES, Word, WORDS, unpack, pack, blend, touches.
+// Needs: 64-bit integers. Provides: Chunk, Word, WORDS, unpack, pack, blend, touches.
 
 alias Chunk = vec2<u64>;
-const CHUNK_BYTES = 16u;
 alias Word = u64;   // what can be read or written alone
 const WORDS = 2u;   // words of a chunk
 

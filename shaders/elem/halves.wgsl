@@ -1,8 +1,7 @@
 // A chunk of four 16-bit logits, two to a u32: 8 bytes. What their format is, another fragment says.
-// Needs: pack of the format. Provides: Chunk, CHUNK_BYTES, Word, WORDS, blend, touches.
+// Needs: pack of the format. Provides: Chunk, Word, WORDS, blend, touches.
 
 alias Chunk = vec2<u32>;
-const CHUNK_BYTES = 8u;
 alias Word = u32;   // what can be read or written alone
 const WORDS = 2u;   // words of a chunk
 

@@ -6,8 +6,8 @@
 // row's own, or shared with a neighbour of the same group, or with the gap between rows. Edges are read under a mask and written
 // once, chunk by chunk, when the records of the whole group are known, so no two teams ever touch the same chunk.
 //
-// Needs: place, math/softcap, schedule/unit_*, TEAM, team_before_stores and record_of of the schedule, and a loss or pass fragment: Row,
-// excluded_class, Partial, partial_*, Record, row_map, row_map_special, special_class, is_constant, constant.
+// Needs: place, math/softcap, schedule/unit_*, TEAM, team_before_stores and record_of of the schedule, and a loss or pass fragment:
+// Row, excluded_class, Partial, partial_*, Record, row_map, row_map_special, special_class, is_constant, constant.
 // Provides: Extent, row_extent, Span, whole_row, excluded_chunk, add_sides, read_span, write_span, write_edge, EDGES_OF_ROW. Rows
 // and chunks count from the start of the window.
 

@@ -3,7 +3,7 @@
 use super::caps::Caps;
 use super::shader::{Elements, Reduce, RowSchedule, Storage};
 use super::slicing::Slicing;
-use super::team::{CHUNK, check_lanes, held, lanes, lanes_of_row, lanes_of_subgroups, reduce, team, unit};
+use super::team::{CHUNK, check_lanes, held, lanes, lanes_of_row, lanes_of_subgroups, reduce, team, unit, wide};
 use super::tuning::{Team, Tuning};
 use super::window::{self, Window};
 use crate::{Error, Layout, Result};
@@ -197,7 +197,7 @@ impl Rows {
 }
 
 fn plan_rows(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
-    let wide = footprint.logit == 4 && tuning.wide(layout, caps)?;
+    let wide = footprint.logit == 4 && wide(layout, caps, tuning)?;
     let rows_of = |team| Rows::new(layout, unit(team, footprint.logit, wide));
     let (sample_bytes, max_binding) = (footprint.sample(layout), tuning.max_binding(caps));
     let room = max_binding.saturating_sub(caps.alignment().into());

@@ -36,6 +36,33 @@ const SOFTWARE_LOGITS: u64 = 1 << 17;
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
 
+/// Classes from which a software adapter loads 64-bit words. It loads lane after lane, and then half as often: rows of 65,536 x 1000
+/// take from 0.72 to 0.96 of the time, by what else the machine does, and those of fewer classes, which have more edges, up to 1.4.
+const WIDE: u32 = 256;
+
+/// Whether rows of float32 logits are loaded as 64-bit words, a pair of chunks at once.
+///
+/// # Errors
+/// [`Error::Unsupported`] if that is forced and the device cannot.
+pub(super) fn wide(layout: &Layout, caps: &Caps, tuning: Tuning) -> Result<bool> {
+    // A pair has 32 bytes, and windows start with one.
+    let can = caps.int64 && caps.storage_alignment.is_multiple_of(32);
+    match tuning.wide {
+        Some(true) if !can => Err(Error::Unsupported {
+            variant: "float32 logits as 64-bit words".into(),
+            needs: "Features::SHADER_INT64, and storage offsets that are multiples of 32 bytes".into(),
+        }),
+        Some(forced) => Ok(forced),
+        // Who forces a team, or how it combines, wants what other devices run.
+        None if tuning.team.is_some() || tuning.reduce.is_some() => Ok(false),
+        // Groups of rows that start elsewhere than with a pair would be larger than those of a chunk, and need larger bindings.
+        None => {
+            let suits = layout.classes() >= WIDE && layout.outer_stride().is_multiple_of(2 * CHUNK);
+            Ok(caps.software && can && suits)
+        }
+    }
+}
+
 /// Logits of so many bytes each that a lane loads at once. By itself it takes chunks: its rows are short, and a cache line holds two.
 pub(super) fn unit(team: Team, logit_bytes: u64, wide: bool) -> u32 {
     match (team, logit_bytes) {

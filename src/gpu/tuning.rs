@@ -2,7 +2,7 @@
 
 use super::caps::Caps;
 use super::shader::Reduce;
-use crate::{Error, Layout, Result};
+use crate::{Error, Result};
 
 /// Choices that tests and benches may force; absent ones are planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,33 +61,7 @@ impl Tuning {
             forced => Ok(forced.unwrap_or(caps.f16)),
         }
     }
-
-    /// Whether rows of float32 logits are loaded as 64-bit words.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] if that is forced and the device cannot.
-    pub(crate) fn wide(&self, layout: &Layout, caps: &Caps) -> Result<bool> {
-        // A pair has 32 bytes, and windows start with one.
-        let can = caps.int64 && caps.storage_alignment.is_multiple_of(32);
-        match self.wide {
-            Some(true) if !can => Err(Error::Unsupported {
-                variant: "float32 logits as 64-bit words".into(),
-                needs: "Features::SHADER_INT64, and storage offsets that are multiples of 32 bytes".into(),
-            }),
-            // Who forces a team, or how it combines, wants what other devices run.
-            None if self.team.is_some() || self.reduce.is_some() => Ok(false),
-            forced => {
-                // Groups of rows that start elsewhere would be larger than those of a chunk, and need larger bindings.
-                let suits = layout.classes() >= WIDE && layout.outer_stride().is_multiple_of(8);
-                Ok(forced.unwrap_or(caps.software && can && suits))
-            }
-        }
-    }
 }
-
-/// Classes from which a software adapter loads 64-bit words. It loads lane after lane, and then half as often: rows of 65,536 x 1000
-/// take from 0.72 to 0.96 of the time, by what else the machine does, and those of fewer classes, which have more edges, up to 1.4.
-const WIDE: u32 = 256;
 
 /// A team of lanes that owns rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -12,12 +12,26 @@ where
     for<'a> LogitsMut<'a>: From<&'a mut [T]>,
 {
     let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index: vec![-100], ..CrossEntropy::default() };
+    evaluate_loss(set, &loss, batch, zero, offset)
+}
+
+/// As [`evaluate`], of a loss.
+fn evaluate_loss<T: Copy>(
+    set: Instructions,
+    loss: &CrossEntropy,
+    batch: &Batch<'_>,
+    zero: T,
+    offset: usize,
+) -> (Vec<u32>, Vec<T>)
+where
+    for<'a> LogitsMut<'a>: From<&'a mut [T]>,
+{
     let mut memory = vec![zero; batch.logits.len() + 128];
     let start = memory.as_ptr().align_offset(64) + offset;
     let gradient = &mut memory[start..start + batch.logits.len()];
     let mut losses = vec![0.0; batch.layout.rows() as usize];
     let outputs = Outputs { losses: Some(&mut losses), gradient: Some((&mut *gradient).into()), ..Outputs::default() };
-    cpu::evaluate_into_with(set, &loss, batch, outputs).expect("a valid batch");
+    cpu::evaluate_into_with(set, loss, batch, outputs).expect("a valid batch");
     (losses.iter().map(|loss| loss.to_bits()).collect(), gradient.to_vec())
 }
 
@@ -192,18 +206,8 @@ fn blocks_of_short_rows_are_their_rows() {
             let evaluate = |from: usize, to: usize, offset: usize| {
                 let logits = &logits[from * classes..to * classes];
                 let batch = Batch::new(Shape::new((to - from) as u32, classes as u32), logits, &targets[from..to]);
-                let mut losses = vec![0.0; to - from];
-                let mut memory = vec![0.0; logits.len() + 32];
-                let start = memory.as_ptr().align_offset(64) + offset;
-                let gradient = &mut memory[start..start + logits.len()];
-                let outputs = Outputs {
-                    losses: Some(&mut losses),
-                    gradient: Some((&mut *gradient).into()),
-                    ..Outputs::default()
-                };
-                cpu::evaluate_into_with(set, &loss, &batch, outputs).expect("a valid batch");
-                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
-                (bits(&losses), bits(gradient))
+                let (losses, gradient) = evaluate_loss(set, &loss, &batch, 0.0_f32, offset);
+                (losses, gradient.iter().map(|g| g.to_bits()).collect::<Vec<u32>>())
             };
             let (losses, gradient) = evaluate(0, n, 0);
             for (from, to, offset) in [(0, n, 3), (0, 1, 0), (100, 107, 5), (5, 160, 1), (139, 142, 15), (280, n, 8)] {
@@ -245,18 +249,8 @@ fn positions_of_planes_are_their_neighbours() {
                     row_weights: weighted.then_some(&row_weights[first..first + outer * inner]),
                     ..Batch::new(layout, logits, &rows.targets[first..first + outer * inner])
                 };
-                let mut losses = vec![0.0; outer * inner];
-                let mut memory = vec![0.0; logits.len() + 32];
-                let start = memory.as_ptr().align_offset(64) + offset;
-                let gradient = &mut memory[start..start + logits.len()];
-                let outputs = Outputs {
-                    losses: Some(&mut losses),
-                    gradient: Some((&mut *gradient).into()),
-                    ..Outputs::default()
-                };
-                cpu::evaluate_into_with(set, &loss, &batch, outputs).expect("a valid batch");
-                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
-                (bits(&losses), bits(gradient))
+                let (losses, gradient) = evaluate_loss(set, &loss, &batch, 0.0_f32, offset);
+                (losses, gradient.iter().map(|g| g.to_bits()).collect::<Vec<u32>>())
             };
             let (losses, gradient) = evaluate((outer, inner), &logits, 0, 0);
             let (of, g) = evaluate((outer, inner), &logits, 0, 5);

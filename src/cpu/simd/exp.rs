@@ -3,7 +3,7 @@
 //! The polynomials are minimax fits of relative error (Remez). `u = 2^-24 = 6e-8`.
 
 use super::math::{at_least, at_most};
-use super::powers::{has_table, looked_up, round, scaled, scaled_above};
+use super::powers::{Fit, has_table, powers, round};
 use super::{BLOCK, Block, Select, Simd, SimdBase, SimdFloat, splat};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.
@@ -32,11 +32,11 @@ pub(in crate::cpu) struct Exp<S: Simd> {
     highest: S::f32s,
 }
 
-/// `(2^r - 1) / r` for `|r| <= 1/2`, degree 5, highest power first.
-const EXP2: [f32; 6] = [1.559_467_7e-4, 1.340_664_4e-3, 9.617_693e-3, 5.550_310_6e-2, 2.402_265_3e-1, 6.931_472_2e-1];
-
-/// The same for `|r| <= 1/64`, degree 1.
-const EXP2_NEAR: [f32; 2] = [2.402_264_9e-1, 6.931_573e-1];
+/// `2^r`, for `|r|` up to 1/2 and to 1/64.
+const EXP2: Fit = Fit {
+    far: [1.559_467_7e-4, 1.340_664_4e-3, 9.617_693e-3, 5.550_310_6e-2, 2.402_265_3e-1, 6.931_472_2e-1, 1.0],
+    near: [2.402_264_9e-1, 6.931_573e-1],
+};
 
 impl<S: Simd> Exp<S> {
     #[inline(always)]
@@ -83,75 +83,23 @@ impl<S: Simd> Exp<S> {
         for ((r, d), sum) in r.iter_mut().zip(&*d).zip(&sums) {
             *r = d.mul_sub(self.k, *sum - round(self.simd));
         }
-        self.powers(d, &sums, &r, between);
+        *d = powers(self.simd, &EXP2, &sums, &r, d, self.lowest, between);
     }
 
     /// `exp(factor * (d + low))`, as exact for every `d`.
     #[inline(always)]
     pub(in crate::cpu) fn of_two(self, d: S::f32s, low: S::f32s) -> S::f32s {
-        let Self { simd, k, k_low, .. } = self;
+        let Self { simd, k, k_low, lowest, .. } = self;
         let d = self.within(d);
         let sum = d.mul_add(k, round(simd));
         let r = d.mul_sub(k, sum - round(simd));
         // An infinite `d` has a `low` of NaN.
         let low = low.simd_eq(low).select(low, splat(simd, 0.0));
         let r = low.mul_add(k, d.mul_add(k_low, r));
-        let mut power = [d];
-        self.powers(&mut power, &[sum], &[r], |_| {});
-        power[0]
+        powers(simd, &EXP2, &[sum], &[r], &[d], lowest, |_| {})[0]
     }
 
-    /// `2^(n + r)` in place of `d`, with `n = sum - round`.
-    #[inline(always)]
-    fn powers<const N: usize>(
-        self,
-        d: &mut [S::f32s; N],
-        sums: &[S::f32s; N],
-        r: &[S::f32s; N],
-        mut between: impl FnMut(usize),
-    ) {
-        let Self { simd, lowest, .. } = self;
-        let mut between = |i| {
-            if i < N {
-                between(i);
-            }
-        };
-        if has_table::<S>() {
-            const { assert!(N <= 4, "a step for each") };
-            let [c2, c1] = EXP2_NEAR.map(|c| splat(simd, c));
-            let (mut powers, mut p) = (*sums, *r);
-            between(0);
-            for (power, sum) in powers.iter_mut().zip(sums) {
-                *power = looked_up(simd, *sum);
-            }
-            between(1);
-            for (p, r) in p.iter_mut().zip(r) {
-                *p = c2.mul_add(*r, c1);
-            }
-            between(2);
-            for ((p, power), r) in p.iter_mut().zip(&powers).zip(r) {
-                *p = (*power * *r).mul_add(*p, *power);
-            }
-            between(3);
-            for ((d, p), sum) in d.iter_mut().zip(&p).zip(sums) {
-                *d = scaled_above::<S>(*p, *sum - round(simd), *d, lowest);
-            }
-        } else {
-            const { assert!(N < EXP2.len(), "a step for each") };
-            let mut p = [splat(simd, EXP2[0]); N];
-            for (i, c) in EXP2[1..].iter().enumerate() {
-                between(i);
-                for (p, r) in p.iter_mut().zip(r) {
-                    *p = p.mul_add(*r, splat(simd, *c));
-                }
-            }
-            for (((d, r), p), sum) in d.iter_mut().zip(r).zip(&p).zip(sums) {
-                *d = scaled::<S>(p.mul_add(*r, splat(simd, 1.0)), *sum);
-            }
-        }
-    }
-
-    /// `d`, brought to where [`scaled`] has an exponent for it. NaN stays NaN.
+    /// `d`, brought to where [`powers`] has an exponent for it. NaN stays NaN.
     #[inline(always)]
     fn within(self, d: S::f32s) -> S::f32s {
         if has_table::<S>() { d } else { at_most(self.highest, at_least(self.lowest, d)) }

@@ -1,14 +1,14 @@
 //! What losses of single logits are made of: odds, and their logarithms.
 
 use super::math::at_most;
-use super::powers::{has_table, looked_up, round, scaled, scaled_above};
+use super::powers::{Fit, has_table, powers, round};
 use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, splat};
 
-/// `exp(-r)` for `|r|` up to half of `ln 2`, highest power first; relative error 3.8e-9.
-const EXP_NEGATED: [f32; 7] = [1.381_459_9e-3, -8.368_717e-3, 4.166_839e-2, -1.666_652_1e-1, 4.999_999_4e-1, -1.0, 1.0];
-
-/// `(exp(-r) - 1) / r` for `|r|` up to `ln 2 / 64`, highest power first; relative error of the exponential 5.3e-8.
-const EXP_NEGATED_NEAR: [f32; 2] = [4.999_999_7e-1, -1.000_014_7];
+/// `exp(-r)`, for `|r|` up to `ln 2 / 2` and to `ln 2 / 64`; relative errors 3.8e-9 and 5.3e-8.
+const EXP_NEGATED: Fit = Fit {
+    far: [1.381_459_9e-3, -8.368_717e-3, 4.166_839e-2, -1.666_652_1e-1, 4.999_999_4e-1, -1.0, 1.0],
+    near: [4.999_999_7e-1, -1.000_014_7],
+};
 
 /// `e = exp(-|x|)` of a block: of two decisions the odds of the one that a logit `x` speaks against, at most 1. All vectors at
 /// once, as [`Exp::of_block`](super::exp::Exp::of_block), and `between` is called as there.
@@ -23,56 +23,20 @@ const EXP_NEGATED_NEAR: [f32; 2] = [4.999_999_7e-1, -1.000_014_7];
 /// within 1 ULP, from a table 2.9 u, and `u |x| / 22`, and another `u |x|` without a fused instruction. Below 2^-125.5 the result may be 0, below
 /// 2^-126.5 it is, at both infinities too; NaN stays NaN.
 #[inline(always)]
-pub(in crate::cpu) fn odds_block<S: Simd>(simd: S, x: &Block<S>, mut between: impl FnMut(usize)) -> Block<S> {
+pub(in crate::cpu) fn odds_block<S: Simd>(simd: S, x: &Block<S>, between: impl FnMut(usize)) -> Block<S> {
     let round = round(simd);
     // There the biased exponent is 0, and so is the power.
     let highest = splat(simd, 127.0 * std::f32::consts::LN_2);
-    let (mut sums, mut r) = ([round; BLOCK], *x);
+    let (mut sums, mut n, mut r) = (*x, *x, *x);
     for (r, sum) in r.iter_mut().zip(&mut sums) {
         *r = if has_table::<S>() { r.abs() } else { at_most(highest, r.abs()) };
         *sum = r.mul_add(splat(simd, -std::f32::consts::LOG2_E), round);
     }
-    for (r, sum) in r.iter_mut().zip(&sums) {
-        *r = (*sum - round).mul_add(splat(simd, std::f32::consts::LN_2), *r);
+    for ((r, n), sum) in r.iter_mut().zip(&mut n).zip(&sums) {
+        *n = *sum - round;
+        *r = n.mul_add(splat(simd, std::f32::consts::LN_2), *r);
     }
-    let mut p = r;
-    if has_table::<S>() {
-        const { assert!(BLOCK <= 4, "a step for each") };
-        let [c2, c1] = EXP_NEGATED_NEAR.map(|c| splat(simd, c));
-        let mut powers = sums;
-        between(0);
-        for (power, sum) in powers.iter_mut().zip(&sums) {
-            *power = looked_up(simd, *sum);
-        }
-        between(1);
-        for (p, r) in p.iter_mut().zip(&r) {
-            *p = c2.mul_add(*r, c1);
-        }
-        between(2);
-        for ((p, power), r) in p.iter_mut().zip(&powers).zip(&r) {
-            *p = (*power * *r).mul_add(*p, *power);
-        }
-        between(3);
-        for (p, sum) in p.iter_mut().zip(&sums) {
-            let n = *sum - round;
-            *p = scaled_above::<S>(*p, n, n, splat(simd, -126.0));
-        }
-    } else {
-        const { assert!(BLOCK < EXP_NEGATED.len(), "a step for each") };
-        p = [splat(simd, EXP_NEGATED[0]); BLOCK];
-        for (i, c) in EXP_NEGATED[1..].iter().enumerate() {
-            if i < BLOCK {
-                between(i);
-            }
-            for (p, r) in p.iter_mut().zip(&r) {
-                *p = p.mul_add(*r, splat(simd, *c));
-            }
-        }
-        for (p, sum) in p.iter_mut().zip(&sums) {
-            *p = scaled::<S>(*p, *sum);
-        }
-    }
-    p
+    powers(simd, &EXP_NEGATED, &sums, &r, &n, splat(simd, -126.0), between)
 }
 
 /// `(log(1 + x) - x) / x^2`, degree 7, highest power first; the logarithm is off by 4.5e-8 of itself.

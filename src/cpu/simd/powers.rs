@@ -2,6 +2,67 @@
 
 use super::{Simd, SimdBase, SimdFloat, splat};
 
+/// Two polynomials for one power `b^r`, highest power first.
+pub(super) struct Fit {
+    /// `b^r`, wherever `r` rounds to.
+    pub(super) far: [f32; 7],
+    /// `(b^r - 1) / r`, within 1/64 of it in octaves, for where there is a table.
+    pub(super) near: [f32; 2],
+}
+
+/// `2^n b^r`, with `n = sum - round`, where `d` is above `lowest` or NaN, and 0 elsewhere, if there is a table; else `n` is from -127,
+/// whose power is 0, to 128, whose power is infinite. All vectors at once; between the steps it calls `between` with each one's number.
+#[inline(always)]
+pub(super) fn powers<S: Simd, const N: usize>(
+    simd: S,
+    fit: &Fit,
+    sums: &[S::f32s; N],
+    r: &[S::f32s; N],
+    d: &[S::f32s; N],
+    lowest: S::f32s,
+    mut between: impl FnMut(usize),
+) -> [S::f32s; N] {
+    const { assert!(N <= 4, "a step for each") };
+    let mut between = |i| {
+        if i < N {
+            between(i);
+        }
+    };
+    let mut p = *r;
+    if has_table::<S>() {
+        let [c2, c1] = fit.near.map(|c| splat(simd, c));
+        let mut powers = *sums;
+        between(0);
+        for (power, sum) in powers.iter_mut().zip(sums) {
+            *power = looked_up(simd, *sum);
+        }
+        between(1);
+        for (p, r) in p.iter_mut().zip(r) {
+            *p = c2.mul_add(*r, c1);
+        }
+        between(2);
+        for ((p, power), r) in p.iter_mut().zip(&powers).zip(r) {
+            *p = (*power * *r).mul_add(*p, *power);
+        }
+        between(3);
+        for ((p, sum), d) in p.iter_mut().zip(sums).zip(d) {
+            *p = scaled_above::<S>(*p, *sum - round(simd), *d, lowest);
+        }
+    } else {
+        p = [splat(simd, fit.far[0]); N];
+        for (i, c) in fit.far[1..].iter().enumerate() {
+            between(i);
+            for (p, r) in p.iter_mut().zip(r) {
+                *p = p.mul_add(*r, splat(simd, *c));
+            }
+        }
+        for (p, sum) in p.iter_mut().zip(sums) {
+            *p = scaled::<S>(*p, *sum);
+        }
+    }
+    p
+}
+
 /// Whether the processor has the two instructions: with AVX-512.
 #[inline(always)]
 pub(super) const fn has_table<S: Simd>() -> bool {
@@ -20,7 +81,7 @@ pub(super) fn round<S: Simd>(simd: S) -> S::f32s {
 
 /// `p * 2^n`, of a `sum = n + round` without a table. `n` is from -127, whose power is 0, to 128, whose power is infinite.
 #[inline(always)]
-pub(super) fn scaled<S: Simd>(p: S::f32s, sum: S::f32s) -> S::f32s {
+fn scaled<S: Simd>(p: S::f32s, sum: S::f32s) -> S::f32s {
     p * S::f32s::from_bits(sum.to_bits() << 23)
 }
 
@@ -35,7 +96,7 @@ const TABLE: [f32; 32] = [
 
 /// `2^(n - floor n)`, within `u`, of a `sum = n + round` with a table.
 #[inline(always)]
-pub(super) fn looked_up<S: Simd>(simd: S, sum: S::f32s) -> S::f32s {
+fn looked_up<S: Simd>(simd: S, sum: S::f32s) -> S::f32s {
     let [low, high] = [&TABLE[..16], &TABLE[16..]].map(|half| S::f32s::from_slice(simd, half));
     native::looked_up::<S>(low, high, sum)
 }
@@ -44,7 +105,7 @@ pub(super) fn looked_up<S: Simd>(simd: S, sum: S::f32s) -> S::f32s {
 ///
 /// Lanes that are 0 are not computed: on the way to a number below the normal ones a processor stops for a hundred cycles.
 #[inline(always)]
-pub(super) fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
+fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
     native::scaled_above::<S>(p, n, d, lowest)
 }
 

@@ -98,8 +98,8 @@ impl<S: Simd> Tile<'_, S> {
         }
     }
 
-    /// Turns the exponentials into the gradient; where a row has no target, if there may be such, into the constant beside that. The slopes are those of
-    /// a softcap, or none.
+    /// Turns the exponentials into the gradient; where a row has no target, if there may be such, into the constant beside that. The
+    /// slopes are those of a softcap, or none.
     #[inline(always)]
     pub(super) fn gradient<const EXTRA: bool>(
         &self,

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use half::slice::HalfFloatSliceExt;
-
 use super::convert::{f32_from_bf16, widen};
 use super::part::{Part, for_planes, for_samples};
 use super::{Pointer, Source};
@@ -180,11 +178,8 @@ impl Part<'_> {
             unsafe {
                 match self.tensor.input {
                     Pointer::F32(p) => column.copy_from_slice(std::slice::from_raw_parts(p.add(at), n)),
-                    Pointer::F16(p) => std::slice::from_raw_parts(p.add(at), n).convert_to_f32_slice(column),
-                    Pointer::Bf16(p) => {
-                        for (to, x) in column.iter_mut().zip(std::slice::from_raw_parts(p.add(at), n)) {
-                            *to = f32_from_bf16(*x);
-                        }
+                    narrow => {
+                        widen(narrow, at, n, column);
                     }
                 }
             }

@@ -71,7 +71,7 @@ impl Part<'_> {
         }
     }
 
-    /// As [`write_rows`](Self::write_rows), of rows whose classes are next to one another.
+    /// As [`write_rows`](Self::write_rows), of rows whose classes are next to one another, with gaps between the rows.
     #[inline(always)]
     pub(in crate::cpu) fn push_rows<S: Simd>(
         &self,
@@ -83,10 +83,6 @@ impl Part<'_> {
         let classes = self.layout().classes() as usize;
         let elements = first * classes..first * classes + values.len();
         assert!(self.layout().inner() == 1 && self.rows.start <= first && elements.end <= self.rows.end * classes);
-        if self.layout().is_contiguous() {
-            self.start(writer, elements.start, values.len());
-            return writer.push_all(simd, values);
-        }
         for_samples(self.layout(), elements, |at, i, n| {
             self.start(writer, at, n);
             writer.push_all(simd, &values[i..i + n]);

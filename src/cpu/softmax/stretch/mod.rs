@@ -142,21 +142,25 @@ impl Stretch<'_, '_> {
                                 if WRITES {
                                     gradient = written.product(simd, levels, head + b * block, &mut memory);
                                 }
-                                // Vector by vector, between the steps of the exponentials; what is there has no branch.
-                                macro_rules! write {
-                                    () => {
+                                if READS {
+                                    // Vector by vector, between the steps of the exponentials; what is there has no branch.
+                                    read.block::<S, KEEPS, $near>(
+                                        simd,
+                                        exp,
+                                        levels,
+                                        b,
+                                        &mut statistics,
                                         #[inline(always)]
                                         |i| {
                                             if WRITES {
                                                 gradient.store_some::<O, STREAMS>(simd, i, to, b * block);
                                             }
-                                        }
-                                    };
-                                }
-                                if READS {
-                                    read.block::<S, KEEPS, $near>(simd, exp, levels, b, &mut statistics, write!());
+                                        },
+                                    );
                                 } else {
-                                    (0..BLOCK).for_each(write!());
+                                    for i in 0..BLOCK {
+                                        gradient.store_some::<O, STREAMS>(simd, i, to, b * block);
+                                    }
                                 }
                                 b += 1;
                             }
