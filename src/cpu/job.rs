@@ -105,11 +105,11 @@ impl RowTotals {
     #[inline(always)]
     pub(super) fn push_rows(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
         const { assert!(MAX_ROWS <= PairwiseSum::MOST) };
-        let mut wide = [0.0; MAX_ROWS];
+        let mut wide = [0.0; PairwiseSum::MOST];
         for (wide, &loss) in wide.iter_mut().zip(of_rows) {
             *wide = f64::from(loss);
         }
-        self.losses.push_all(&mut wide[..of_rows.len()]);
+        self.losses.push_all(&mut wide, of_rows.len());
         if !losses.is_empty() {
             losses[row - self.first..][..of_rows.len()].copy_from_slice(of_rows);
         }

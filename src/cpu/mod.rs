@@ -22,6 +22,7 @@
 //! # Ok::<(), logloss::Error>(())
 //! ```
 
+mod aligned;
 mod bce;
 mod bce_with_logits;
 mod cross_entropy;

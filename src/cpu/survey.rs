@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Job;
+use super::simd::{Kernel, Simd};
 use crate::totals::{self, Label, Labels, PairwiseSum};
 use crate::{Error, Mean, Result, Targets};
 
@@ -94,10 +95,7 @@ impl Job<'_> {
 
     fn piece(&self, first: usize, targets: &[i32]) -> Piece {
         let labels = self.labels();
-        // Negative where one is below 0 or above the last class, without a branch.
-        let last = i32::try_from(labels.classes).map_or(i32::MAX, |classes| classes - 1);
-        let are_all_classes = targets.iter().fold(0, |signs, &t| signs | t | last.wrapping_sub(t)) >= 0;
-        if are_all_classes
+        if self.instructions.run(AreClasses { targets, classes: labels.classes })
             && labels.ignore_index.is_empty()
             && labels.class_weights.is_none()
             && labels.row_weights.is_none()
@@ -121,6 +119,27 @@ impl Job<'_> {
             }
         }));
         piece
+    }
+}
+
+/// Whether every target is a class.
+struct AreClasses<'a> {
+    targets: &'a [i32],
+    classes: u32,
+}
+
+impl Kernel for AreClasses<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> bool {
+        // Negative where one is below 0 or above the last class, without a branch.
+        let last = i32::try_from(self.classes).map_or(i32::MAX, |classes| classes - 1);
+        let mut signs = 0;
+        for &target in self.targets {
+            signs |= target | last.wrapping_sub(target);
+        }
+        signs >= 0
     }
 }
 

@@ -36,25 +36,29 @@ impl PairwiseSum {
     /// The most terms that [`push_all`](Self::push_all) takes.
     pub(crate) const MOST: usize = 128;
 
-    /// Adds the next terms, a power of two of them that divides the number so far: what as many calls of [`push`](Self::push)
-    /// add, to the bit. The terms are overwritten.
+    /// Adds the first `n` terms, a power of two that divides the number so far: what as many calls of [`push`](Self::push) add, to
+    /// the bit. The terms are overwritten.
     ///
     /// # Panics
-    /// If their number is no such power, or above [`MOST`](Self::MOST).
+    /// If `n` is no such power, or above [`MOST`](Self::MOST).
     #[inline(always)]
-    pub(crate) fn push_all(&mut self, terms: &mut [f64]) {
-        let n = terms.len();
-        assert!(n.is_power_of_two() && self.terms.is_multiple_of(n as u64));
+    pub(crate) fn push_all(&mut self, terms: &mut [f64; Self::MOST], n: usize) {
+        assert!(n <= Self::MOST && n.is_power_of_two() && self.terms.is_multiple_of(n as u64));
         let level = n.ilog2() as usize;
-        // From one array into the other, so that the additions of a level can be done at once.
-        let mut sums = [0.0; Self::MOST / 2];
-        for level in (0..level).rev() {
-            let sums = &mut sums[..1 << level];
-            for (sum, pair) in sums.iter_mut().zip(terms.as_chunks::<2>().0) {
-                *sum = pair[0] + pair[1];
-            }
-            terms[..1 << level].copy_from_slice(sums);
+        // Of fixed lengths, so that the additions of a level are done at once.
+        macro_rules! add_pairs {
+            ($($sums:literal)+) => {$(
+                if n > $sums {
+                    let mut sums = [0.0; $sums];
+                    for (sum, pair) in sums.iter_mut().zip(terms.as_chunks::<2>().0) {
+                        *sum = pair[0] + pair[1];
+                    }
+                    terms[..$sums].copy_from_slice(&sums);
+                }
+            )+};
         }
+        const { assert!(Self::MOST == 128) };
+        add_pairs!(64 32 16 8 4 2 1);
         let full = (self.terms >> level).trailing_ones() as usize;
         if self.partials.len() <= level + full {
             self.partials.resize(level + full + 1, 0.0);

@@ -16,6 +16,7 @@ use super::tile::Tile;
 use super::turn::{turn_in, turn_out};
 use super::{MAX_ROWS, PartKernel, Rows};
 use crate::cpu::RowTotals;
+use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase};
 use crate::cpu::tensor::{LineWriter, Part};
@@ -29,7 +30,7 @@ const WRITERS: usize = 256;
 /// Memory of a thread, reused from part to part.
 #[derive(Default)]
 pub(super) struct Scratch {
-    x: Vec<f32>,
+    x: Aligned,
     capped: Capped,
     buffer: Vec<f32>,
 }
@@ -44,7 +45,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let together = Group::rows::<S>(GROUP, classes);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
-        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out) };
+        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out, None) };
         // Of no classes either way gives the same.
         let is_turned = part.layout().inner() == 1 && classes > 0;
         // Each plane has its own, whose lines go on from group to group; but for planes that are too many, or too short.
@@ -90,8 +91,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let Self { simd, rows, classes, .. } = *self;
         let Scratch { x, capped, buffer } = scratch;
         let place = Place::of::<S, TURNED>(group, classes);
-        x.resize(group.tiles::<S>() * S::f32s::LEN * classes.max(1), 0.0);
-        let (mut e, mut low, mut slopes): (_, &[f32], &[f32]) = (x, &[], &[]);
+        let values = group.tiles::<S>() * S::f32s::LEN * classes.max(1);
+        x.extend_to(values);
+        let (mut e, mut low, mut slopes): (_, &[f32], &[f32]) = (&mut x[..values], &[], &[]);
         simd.vectorize(
             #[inline(always)]
             || {

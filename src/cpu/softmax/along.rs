@@ -8,6 +8,7 @@ use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{PartKernel, Rows, SEGMENT, Standing};
+use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::LINE;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
@@ -29,7 +30,7 @@ const KEPT: usize = 1 << 19;
 #[derive(Default)]
 pub(super) struct Scratch {
     row: Vec<f32>,
-    exponentials: Vec<f32>,
+    exponentials: Aligned,
     levels: Vec<f32>,
     buffers: Buffers,
 }
@@ -40,7 +41,7 @@ impl Scratch {
         thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
         SCRATCH.with_borrow_mut(|scratch| {
             let result = task(scratch);
-            if scratch.exponentials.capacity() > KEPT {
+            if scratch.exponentials.len() > KEPT {
                 *scratch = Self::default();
             }
             result
@@ -60,7 +61,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let together = if writer.is_some() { (BUNDLE / classes).clamp(1, S::f32s::LEN) } else { S::f32s::LEN };
         let stride = Stride::of::<S>(classes, over_logits);
         if writer.is_some() {
-            scratch.exponentials.resize(together * stride.exponentials, 0.0);
+            scratch.exponentials.extend_to(together * stride.exponentials);
             scratch.levels.resize(together * stride.levels, 0.0);
         }
         let exp = Exp::new(simd, rows.options.inverse_temperature());

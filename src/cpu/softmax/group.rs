@@ -2,6 +2,7 @@
 
 use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
 use super::{MAX_ROWS, Rows, Standing};
+use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Select, Simd, SimdBase, SimdMask, load, splat};
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};
@@ -35,6 +36,8 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
     simd: S,
     rows: &'s Rows<'r, M>,
     classes: usize,
+    /// The exponential that the statistics are made with, where rows may be near 0.
+    near: Option<Exp<S>>,
     /// Of all rows of the batch, if every row counts with a weight of 1.
     plain_targets: Option<&'s [i32]>,
     /// Of the rows of a group: the class, or [`NONE`], and the weights of the class and of the row.
@@ -52,12 +55,20 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
 }
 
 impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
-    pub(super) fn new(simd: S, rows: &'s Rows<'r, M>, part: &Part<'_>, out: RowOutputs<'s>) -> Self {
+    /// `near` is the exponential that statistics relative to 0 are made with, if rows have such.
+    pub(super) fn new(
+        simd: S,
+        rows: &'s Rows<'r, M>,
+        part: &Part<'_>,
+        out: RowOutputs<'s>,
+        near: Option<Exp<S>>,
+    ) -> Self {
         let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
         Self {
             simd,
             rows,
             classes: part.layout().classes() as usize,
+            near: near.filter(|_| rows.options.is_of_margin()),
             plain_targets: rows.job.plain_targets().filter(|_| !has_weights),
             class: [NONE; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
@@ -88,6 +99,12 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
         }
     }
 
+    /// Whether every row counts with a weight of 1.
+    #[inline(always)]
+    pub(super) const fn has_plain_targets(&self) -> bool {
+        self.plain_targets.is_some()
+    }
+
     /// The classes of tile `k`.
     #[inline(always)]
     pub(super) fn classes_of(&self, k: usize) -> S::u32s {
@@ -98,7 +115,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     /// tile, without weights.
     #[inline(never)]
     pub(super) fn conclude(&mut self, group: Group, part: &Part<'_>, statistics: impl Fn(usize) -> Statistics<S>) {
-        let Self { simd, rows, classes, plain_targets, .. } = *self;
+        let Self { simd, rows, classes, plain_targets, near, .. } = *self;
         let (lanes, tiles) = (S::f32s::LEN, group.tiles::<S>());
         let Self { class, class_weight, row_weight, conclusions, is_plain, totals, out, row: buffer, .. } = self;
         let conclusions = &mut conclusions[..tiles];
@@ -107,25 +124,43 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
         let is_done = simd.vectorize(
             #[inline(always)]
             || {
-                finishing.several(
-                    simd,
-                    #[inline(always)]
-                    |k| Statistics {
-                        class_weight: load(simd, class_weight, k * lanes),
-                        row_weight: load(simd, row_weight, k * lanes),
-                        ..statistics(k)
-                    },
-                    conclusions,
-                );
                 let zero = splat(simd, 0.0);
+                let are_near = near.is_some_and(
+                    #[inline(always)]
+                    |exp| {
+                        let mut are_near = zero.simd_eq(zero);
+                        for (k, to) in conclusions.iter_mut().enumerate() {
+                            let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
+                            let is_near;
+                            (*to, is_near) = finishing.near(simd, exp, &statistics);
+                            are_near &=
+                                if plain_targets.is_none() { is_near | !counts(simd, class, k) } else { is_near };
+                        }
+                        are_near.all_true()
+                    },
+                );
+                if !are_near || !out.details.is_empty() {
+                    finishing.several(
+                        simd,
+                        #[inline(always)]
+                        |k| weighted(simd, statistics(k), class_weight, row_weight, k),
+                        conclusions,
+                    );
+                    // Which of the two ways it is is up to each row alone.
+                    for (k, to) in conclusions.iter_mut().enumerate().filter(|_| near.is_some()) {
+                        let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
+                        let (conclusion, is_near) =
+                            finishing.near(simd, Exp::new(simd, rows.options.inverse_temperature()), &statistics);
+                        to.replace(is_near, &conclusion);
+                    }
+                }
                 let mut losses = [0.0; MAX_ROWS];
                 let mut are_finite = zero.simd_eq(zero);
                 for (k, (to, conclusion)) in losses.chunks_exact_mut(lanes).zip(&*conclusions).enumerate() {
                     let (mut loss, mut lse) = (conclusion.loss, conclusion.lse);
                     if plain_targets.is_none() {
                         // Rows that do not count come to 0.
-                        let class = S::u32s::from_slice(simd, &class[k * lanes..][..lanes]);
-                        let counts = class.simd_lt(S::u32s::splat(simd, NONE));
+                        let counts = counts(simd, class, k);
                         (loss, lse) = (counts.select(loss, zero), counts.select(lse, zero));
                     }
                     loss.store_slice(to);
@@ -161,4 +196,24 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             }
         }
     }
+}
+
+/// Statistics with the weights of tile `k`.
+#[inline(always)]
+fn weighted<S: Simd>(
+    simd: S,
+    statistics: Statistics<S>,
+    class: &[f32; MAX_ROWS],
+    row: &[f32; MAX_ROWS],
+    k: usize,
+) -> Statistics<S> {
+    let at = k * S::f32s::LEN;
+    Statistics { class_weight: load(simd, class, at), row_weight: load(simd, row, at), ..statistics }
+}
+
+/// Which rows of tile `k` count.
+#[inline(always)]
+fn counts<S: Simd>(simd: S, class: &[u32; MAX_ROWS], k: usize) -> <S::f32s as SimdBase<S>>::Mask {
+    let class = S::u32s::from_slice(simd, &class[k * S::f32s::LEN..][..S::f32s::LEN]);
+    class.simd_lt(S::u32s::splat(simd, NONE))
 }

@@ -18,6 +18,7 @@ mod cap;
 mod finish;
 mod group;
 mod lanes;
+mod near;
 mod partition;
 mod row;
 mod shared;

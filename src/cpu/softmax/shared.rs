@@ -7,6 +7,7 @@ use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, LEVELS, Step, Unread, Unwritten, first_reference, levels_of, segments};
 use super::{Rows, SEGMENT, Standing};
+use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, Simd};
 use crate::cpu::tensor::Part;
@@ -22,7 +23,7 @@ pub(super) fn run<M: MarginLoss>(rows: &Rows<'_, M>, part: &mut Part<'_>, out: R
     let together = classes.div_ceil(SEGMENT).div_ceil(rayon::current_num_threads());
     let length = together * SEGMENT;
     let exponentials = if has_gradient && !over_logits { classes.next_multiple_of(length) } else { 0 };
-    let mut exponentials = vec![0.0; exponentials];
+    let mut exponentials = Aligned::zeros(exponentials);
     let mut levels = vec![0.0; if has_gradient { classes.div_ceil(length) * together * LEVELS } else { 0 }];
     let mut totals = RowTotals::new(all.clone());
     let mut buffer = Vec::new();

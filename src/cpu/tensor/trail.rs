@@ -4,6 +4,7 @@ use super::lines::LineWriter;
 use super::part::Part;
 use super::store::{Store, ToBf16, ToF16};
 use crate::DType;
+use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::memory::stream_vector;
 use crate::cpu::simd::{MAX_BLOCK, Simd, SimdBase, block_len, load, load_block};
 
@@ -12,11 +13,11 @@ use crate::cpu::simd::{MAX_BLOCK, Simd, SimdBase, block_len, load, load_block};
 pub(in crate::cpu) struct Trail<'a> {
     writer: LineWriter<'a>,
     /// The chunk that is computed, behind room for what is left of the one before.
-    chunk: Vec<f32>,
+    chunk: Aligned,
     /// How many values are left of the one before.
     left: usize,
     /// What is stored of the one before, in words of 32 bits: `n` from `from` on, to `to`.
-    before: Vec<f32>,
+    before: Aligned,
     from: usize,
     n: usize,
     to: *mut f32,
@@ -26,7 +27,7 @@ impl<'a> Trail<'a> {
     /// For chunks of up to `length` elements. None without a gradient.
     pub(in crate::cpu) fn new(part: &Part<'a>, length: usize) -> Option<Self> {
         let writer = part.writer()?;
-        let (chunk, before) = (vec![0.0; MAX_BLOCK + length], vec![0.0; MAX_BLOCK + length]);
+        let (chunk, before) = (Aligned::zeros(MAX_BLOCK + length), Aligned::zeros(MAX_BLOCK + length));
         Some(Self { writer, chunk, left: 0, before, from: 0, n: 0, to: std::ptr::null_mut() })
     }
 

@@ -68,11 +68,11 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     unsafe fn blocks<X: Logits, O: Store, const STREAMS: bool>(&self, x: X, task: Task<'_>) {
         let (simd, exp, length) = (self.simd, self.exp, block_len::<S>());
         let Task { e, lines, to, ahead } = task;
-        // A copy, which no store can change.
-        let mut next = *ahead;
         simd.vectorize(
             #[inline(always)]
             || {
+                // A copy, which no store can change.
+                let mut next = *ahead;
                 let mut blocks = e.chunks_exact_mut(length).enumerate();
                 for (lines, (b, e)) in lines.chunks_exact(length).zip(&mut blocks) {
                     // SAFETY: the caller's promise.
@@ -116,9 +116,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                     exp.of_block(&mut block, |_| {});
                     store_up_to::<S>(&X::in_order::<S>(&block), rest);
                 }
+                *ahead = next;
             },
         );
-        *ahead = next;
     }
 }
 

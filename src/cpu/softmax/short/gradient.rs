@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use super::Work;
 use super::sums::lane_numbers;
-use crate::cpu::simd::{Select, Simd, SimdBase, load, load_rows, splat, store_rows, to_lanes};
+use crate::cpu::aligned::Aligned;
+use crate::cpu::simd::{Select, Simd, SimdBase, load, splat, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
-use crate::cpu::softmax::group::Group;
+use crate::cpu::softmax::group::{Group, NONE};
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Turns the exponentials of a group into its gradient, in `gradient`; `e` is overwritten.
@@ -16,23 +17,20 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         &self,
         group: Group,
         slopes: &[f32],
-        e: &mut Vec<f32>,
-        gradient: &mut Vec<f32>,
+        e: &mut Aligned,
+        gradient: &mut Aligned,
     ) {
         let (simd, lanes) = (self.simd, S::f32s::LEN);
-        let is_in_place = !EXTRA && self.classes >= lanes;
-        if is_in_place {
-            std::mem::swap(e, gradient);
-        }
+        std::mem::swap(e, gradient);
         simd.vectorize(
             #[inline(always)]
             || {
                 for (k, conclusion) in self.ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
                     let tile = k * lanes..group.n.min((k + 1) * lanes);
-                    if is_in_place {
-                        self.scale(&conclusion.softmax, &tile, gradient);
+                    if self.classes < lanes {
+                        self.scale_few(conclusion.softmax, &tile, gradient);
                     } else {
-                        self.scale_rows::<EXTRA>(conclusion, &tile, e, gradient);
+                        self.scale(conclusion.softmax, &tile, gradient);
                     }
                     self.complete::<EXTRA>(group, tile, conclusion, slopes, gradient);
                 }
@@ -40,11 +38,29 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         );
     }
 
-    /// Multiplies the exponentials of a tile by the factors of their rows, where they are. Rows are at least a vector long.
+    /// Multiplies the exponentials of a tile by the factors of their rows, which are shorter than a vector.
     #[inline(always)]
-    fn scale(&self, factors: &S::f32s, tile: &Range<usize>, e: &mut [f32]) {
+    fn scale_few(&self, factors: S::f32s, tile: &Range<usize>, e: &mut [f32]) {
+        let (simd, lanes) = (self.simd, S::f32s::LEN);
+        let e = &mut e[tile.start * self.classes..][..lanes * self.classes];
+        if lanes == 4 {
+            // Not every processor can look lanes up.
+            for (row, factor) in e.chunks_exact_mut(self.classes).zip(to_lanes::<S>(factors)) {
+                row.iter_mut().for_each(|e| *e *= factor);
+            }
+            return;
+        }
+        for (e, rows) in e.chunks_exact_mut(lanes).zip(self.rows_of.chunks_exact(lanes * size_of::<f32>())) {
+            let rows = <S::f32s as SimdBase<S>>::ByteVector::from_slice(simd, rows);
+            (load(simd, e, 0) * factors.swizzle_dyn(rows)).store_slice(e);
+        }
+    }
+
+    /// As [`scale_few`](Self::scale_few), of rows of a vector and more.
+    #[inline(always)]
+    fn scale(&self, factors: S::f32s, tile: &Range<usize>, e: &mut [f32]) {
         let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
-        let (factors, numbers) = (to_lanes::<S>(*factors), lane_numbers(simd));
+        let (factors, numbers) = (to_lanes::<S>(factors), lane_numbers(simd));
         let e = &mut e[tile.start * classes..(tile.end * classes).next_multiple_of(lanes)];
         let mut at = 0;
         for lane in 0..tile.len() {
@@ -64,35 +80,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         }
     }
 
-    /// As [`scale`](Self::scale), from one place to another, of rows of any length and with whatever they have to them.
-    #[inline(always)]
-    fn scale_rows<const EXTRA: bool>(
-        &self,
-        conclusion: &Conclusion<S>,
-        tile: &Range<usize>,
-        e: &[f32],
-        to: &mut [f32],
-    ) {
-        let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
-        let [softmax, share] = [to_lanes::<S>(conclusion.softmax), to_lanes::<S>(conclusion.share)];
-        let start = tile.start * classes;
-        // A vector may reach into the front of the next row, which is stored after it: rows in order, and the last classes first.
-        for c in (0..classes).step_by(lanes).rev() {
-            let mut vectors = load_rows(simd, e, start + c, classes);
-            for (lane, g) in vectors[..lanes].iter_mut().enumerate() {
-                *g *= splat(simd, softmax[lane]);
-            }
-            if EXTRA {
-                let weights = load(simd, &self.weights, c);
-                for (lane, g) in vectors[..lanes].iter_mut().enumerate() {
-                    *g -= splat(simd, share[lane]) * weights;
-                }
-            }
-            store_rows::<S>(&vectors, to, start + c, classes);
-        }
-    }
-
-    /// What else there is to the gradient of a tile: at the targets, under a softcap, and of rows that do not count.
+    /// What else there is to the gradient of a tile: under label smoothing and a softcap, at the targets, and of rows that do not count.
     #[inline(always)]
     fn complete<const EXTRA: bool>(
         &self,
@@ -102,12 +90,21 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         slopes: &[f32],
         to: &mut [f32],
     ) {
-        let Self { rows, classes, ref ledger, .. } = *self;
-        let at_target = to_lanes::<S>(conclusion.at_target);
-        for (lane, &class) in ledger.class[tile.clone()].iter().enumerate() {
-            if (class as usize) < classes {
-                to[(tile.start + lane) * classes + class as usize] = at_target[lane];
+        let Self { rows, classes, ref ledger, ref weights, .. } = *self;
+        if EXTRA {
+            let shares = to_lanes::<S>(conclusion.share);
+            for (row, share) in to[tile.start * classes..tile.end * classes].chunks_exact_mut(classes).zip(shares) {
+                row.iter_mut().zip(weights).for_each(|(g, weight)| *g -= share * weight);
             }
+        }
+        let at_target = to_lanes::<S>(conclusion.at_target);
+        let of_tile = &mut to[tile.start * classes..tile.end * classes];
+        let mut start = 0;
+        for (&class, at_target) in ledger.class[tile.clone()].iter().zip(at_target) {
+            if class != NONE {
+                of_tile[start + class as usize] = at_target;
+            }
+            start += classes;
         }
         if EXTRA && !slopes.is_empty() {
             let of_tile = tile.start * classes..tile.end * classes;

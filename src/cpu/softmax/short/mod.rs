@@ -24,6 +24,7 @@ use super::group::{Group, Ledger};
 use super::{MAX_ROWS, PartKernel, Rows};
 use crate::DType;
 use crate::cpu::RowTotals;
+use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, Simd, SimdBase, block_len, load, splat};
 use crate::cpu::tensor::{LineWriter, Part, Source};
@@ -35,9 +36,9 @@ const GROUP: usize = 1 << 12;
 #[derive(Default)]
 pub(super) struct Scratch {
     buffer: Vec<f32>,
-    exponentials: Vec<f32>,
+    exponentials: Aligned,
     /// Of the rows before those that are read, written meanwhile.
-    gradient: Vec<f32>,
+    gradient: Aligned,
     capped: Capped,
 }
 
@@ -50,15 +51,17 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let (lanes, classes) = (S::f32s::LEN, part.layout().classes() as usize);
         let together = Group::rows::<S>(GROUP, classes);
         let all = part.rows();
+        let exp = Exp::new(simd, rows.options.inverse_temperature());
         let mut work = Work {
             simd,
-            exp: Exp::new(simd, rows.options.inverse_temperature()),
+            exp,
             rows,
             classes,
+            rows_of: rows_of(classes, lanes),
             weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
             sums: [splat(simd, 0.0); TILES],
-            ledger: Ledger::new(simd, rows, part, out),
+            ledger: Ledger::new(simd, rows, part, out, Some(exp)),
         };
         let mut writer = part.writer();
         let mut unwritten = 0;
@@ -75,6 +78,13 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         }
         work.ledger.totals
     }
+}
+
+/// [`Work::rows_of`].
+fn rows_of(classes: usize, lanes: usize) -> Vec<u8> {
+    let values = if classes < lanes { classes * lanes } else { 0 };
+    let bytes = |row: usize| (0..size_of::<f32>()).map(move |byte| (size_of::<f32>() * row + byte) as u8);
+    (0..values).flat_map(|value| bytes(value / classes)).collect()
 }
 
 /// The weights of classes, or as many of 1, and 1 behind them up to a multiple of `lanes`.
@@ -155,6 +165,8 @@ struct Work<'s, 'r, S: Simd, M> {
     exp: Exp<S>,
     rows: &'s Rows<'r, M>,
     classes: usize,
+    /// Of each lane of a tile's exponentials, if rows are shorter than a vector, the bytes of its row's lane in a vector.
+    rows_of: Vec<u8>,
     /// Of the classes, in whole vectors, if rows have more to them than logits.
     weights: Vec<f32>,
     known: Known,
@@ -176,8 +188,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let Scratch { buffer, exponentials: e, gradient, capped } = scratch;
         // Vectors reach behind the last row.
         let size = group.n.next_multiple_of(S::f32s::LEN) * classes + block_len::<S>();
-        e.resize(size.max(e.len()), 0.0);
-        gradient.resize(size.max(gradient.len()), 0.0);
+        e.extend_to(size);
+        gradient.extend_to(size);
         let before = writer.as_deref_mut().map(|writer| (&gradient[..*unwritten], writer));
         let mut ahead = part.lines_ahead(part.row_start(group.first), group.n * classes);
         let logits;

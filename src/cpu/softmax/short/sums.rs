@@ -20,17 +20,30 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         ledger.read_labels(group);
         let class = &ledger.class[..group.n];
         known.reference[..group.n].fill(0.0);
+        let e = &mut e[..group.n * classes];
         let mut start = 0;
-        for (&class, target) in class.iter().zip(&mut known.target) {
-            if (class as usize) < classes {
-                let at = start + class as usize;
-                *target = logits.logit(at);
-                e[at] = 0.0;
-            } else {
-                // Nothing is left out, so the log-partition is that of all classes.
-                *target = f32::NEG_INFINITY;
+        let rows = class.iter().zip(&mut known.target);
+        match logits {
+            Neighbours::Widened(x) if ledger.has_plain_targets() => {
+                let x = &x[..e.len()];
+                for (&class, target) in rows {
+                    let at = start + class as usize;
+                    *target = x[at];
+                    e[at] = 0.0;
+                    start += classes;
+                }
             }
-            start += classes;
+            _ => {
+                for (&class, target) in rows {
+                    let at = start + class as usize;
+                    // Where nothing is left out, the log-partition is that of all classes.
+                    *target = if class == NONE { f32::NEG_INFINITY } else { logits.logit(at) };
+                    if class != NONE {
+                        e[at] = 0.0;
+                    }
+                    start += classes;
+                }
+            }
         }
         if !low.is_empty() {
             let rows = low.chunks_exact(classes).zip(class);

@@ -1,0 +1,155 @@
+//! What the sums of rows near 0 say: a shorter way than [`Finish::several`], for losses of the margin and nothing else.
+
+use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics};
+use super::partition::NEAR_SUMS;
+use crate::cpu::simd::exp::Exp;
+use crate::cpu::simd::math::{Margin, ln_1p_of_any, log2_roughly};
+use crate::cpu::simd::{Select, Simd, SimdBase, splat};
+
+/// Octaves from 0 within which a target's logit is near it: its odds are a normal number then, whatever the sum of its row.
+const NEAR_TARGETS: f32 = 64.0;
+
+/// A lane of rows, and whether each is near 0.
+pub(super) type Near<S> = (Conclusion<S>, <<S as Simd>::f32s as SimdBase<S>>::Mask);
+
+impl SoftmaxOptions {
+    /// Whether a loss is of the margin and nothing else.
+    pub(super) fn is_of_margin(&self) -> bool {
+        self.label_smoothing == 0.0 && self.z_loss == 0.0 && self.softcap.is_none()
+    }
+}
+
+impl<M: MarginLoss> Finish<'_, M> {
+    /// With `sum` that of the exponentials of the other classes, relative to 0, the odds against the target are
+    ///
+    /// ```text
+    /// e^z = sum exp(-x_t / T)
+    /// ```
+    ///
+    /// and no logarithm has to be taken but that of the loss. What is not near 0 comes to any numbers; there is no log-partition.
+    /// `exp` has a factor of one over the temperature.
+    #[inline(always)]
+    pub(super) fn near<S: Simd>(&self, simd: S, exp: Exp<S>, statistics: &Statistics<S>) -> Near<S> {
+        let of = |value: f32| splat(simd, value);
+        let inverse_t = self.options.inverse_temperature();
+        let Statistics { reference, sum, target, class_weight, row_weight, .. } = *statistics;
+        let limit = NEAR_TARGETS * std::f32::consts::LN_2 / inverse_t;
+        let is_near = sum.simd_ge(of(NEAR_SUMS[0])) & sum.simd_le(of(NEAR_SUMS[1]));
+        let is_near = is_near & target.abs().simd_lt(of(limit)) & reference.simd_eq(of(0.0));
+        // What the exponentials in the sum owe to the rounding of their factor, as a part of its logarithm.
+        let excess = -Exp::<S>::excess(inverse_t) * std::f32::consts::LN_2 / inverse_t;
+        let unlikely = exp.of_two(-target, log2_roughly(simd, sum) * of(excess));
+        let odds = sum * unlikely;
+        let sigmoid_negated = of(1.0) / (of(1.0) + odds);
+        let margin = Margin {
+            softplus: ln_1p_of_any(simd, odds),
+            softplus_negated: ln_1p_of_any(simd, of(1.0) / odds),
+            sigmoid: odds * sigmoid_negated,
+            sigmoid_negated,
+        };
+        let weight = class_weight * row_weight;
+        let (term, slope) = self.loss.margin(simd, Exp::new(simd, 1.0), &margin);
+        let mut conclusion = Conclusion { loss: weight * term, log_prob: -margin.softplus, ..Conclusion::none(simd) };
+        if let Some(scale) = self.gradient_scale {
+            let at_others = weight * of((scale / f64::from(self.options.temperature)) as f32) * slope;
+            conclusion.softmax = at_others / sum;
+            conclusion.at_target = -at_others;
+        }
+        (conclusion, is_near)
+    }
+}
+
+impl<S: Simd> Conclusion<S> {
+    /// Puts what [`Finish::near`] gives where rows are near 0.
+    #[inline(always)]
+    pub(super) fn replace(&mut self, are_near: <S::f32s as SimdBase<S>>::Mask, near: &Self) {
+        self.loss = are_near.select(near.loss, self.loss);
+        self.log_prob = are_near.select(near.log_prob, self.log_prob);
+        self.softmax = are_near.select(near.softmax, self.softmax);
+        self.at_target = are_near.select(near.at_target, self.at_target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finish, NEAR_SUMS, NEAR_TARGETS, SoftmaxOptions, Statistics};
+    use crate::CrossEntropy;
+    use crate::cpu::Instructions;
+    use crate::cpu::simd::exp::Exp;
+    use crate::cpu::simd::{Kernel, Select, Simd, SimdBase, load, splat};
+
+    /// Losses of rows of given sums and targets; NaN where one is not near 0.
+    struct Losses<'a> {
+        temperature: f32,
+        sums: &'a [f32],
+        targets: &'a [f32],
+    }
+
+    impl Kernel for Losses<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+            let options =
+                SoftmaxOptions { temperature: self.temperature, softcap: None, z_loss: 0.0, label_smoothing: 0.0 };
+            let loss = CrossEntropy::default();
+            let finish = Finish { options: &options, loss: &loss, classes: 2, weight_sum: 2.0, gradient_scale: None };
+            let (exp, one) = (Exp::new(simd, options.inverse_temperature()), splat(simd, 1.0));
+            let mut losses = vec![0.0; self.sums.len()];
+            for (i, to) in losses.chunks_exact_mut(S::f32s::LEN).enumerate() {
+                let [sum, target] = [self.sums, self.targets].map(|values| load(simd, values, i * S::f32s::LEN));
+                let none = Statistics::none(simd);
+                let statistics = Statistics { sum, target, class_weight: one, row_weight: one, ..none };
+                let (conclusion, is_near) = finish.near(simd, exp, &statistics);
+                is_near.select(conclusion.loss, splat(simd, f32::NAN)).store_slice(to);
+            }
+            losses
+        }
+    }
+
+    #[test]
+    fn losses_of_rows_near_0_are_those_of_float64() {
+        const U: f64 = 1.0 / (1 << 24) as f64;
+        const STEPS: usize = 256;
+        for temperature in [1.0_f32, 0.7, 13.0] {
+            // Both from end to end, in octaves.
+            let [lowest, highest] = NEAR_SUMS.map(f32::log2);
+            let limit = NEAR_TARGETS * 0.999 * std::f32::consts::LN_2 * temperature;
+            let at = |i: usize| (i as f32 + 0.5) / STEPS as f32;
+            let sums: Vec<f32> =
+                (0..STEPS * STEPS).map(|i| (lowest + (highest - lowest) * at(i / STEPS)).exp2()).collect();
+            let targets: Vec<f32> = (0..STEPS * STEPS).map(|i| limit * (2.0 * at(i % STEPS) - 1.0)).collect();
+            for set in Instructions::ALL.into_iter().filter(|set| set.is_available()) {
+                let losses = set.run(Losses { temperature, sums: &sums, targets: &targets });
+                for ((&sum, &target), &loss) in sums.iter().zip(&targets).zip(&losses) {
+                    let factor = 1.0 / temperature;
+                    let (octaves, sum) = (f64::from(target * factor).abs() / 2.0_f64.ln(), f64::from(sum));
+                    // What exponentials of an exact factor would have added up to.
+                    let margin = sum.ln() * (1.0 - f64::from(excess(factor))) - f64::from(target) * f64::from(factor);
+                    let want = margin.exp().ln_1p();
+                    // 2.9 for the exponential, 1/2 for the product and 3 for the logarithm; without a fused instruction the exponent rounds.
+                    let tolerance = U * (6.5 + if set == Instructions::Baseline { octaves } else { 0.0 });
+                    let loss = f64::from(loss);
+                    assert!(
+                        (loss - want).abs() <= tolerance * want,
+                        "{set:?}: sum {sum}, target {target}: {loss}, not {want}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// [`Exp::excess`], which does not depend on the vector.
+    fn excess(factor: f32) -> f32 {
+        struct Excess(f32);
+        impl Kernel for Excess {
+            type Output = f32;
+
+            #[inline(always)]
+            fn run<S: Simd>(self, _: S) -> f32 {
+                Exp::<S>::excess(self.0)
+            }
+        }
+        Instructions::Baseline.run(Excess(factor))
+    }
+}
