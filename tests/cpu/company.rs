@@ -69,27 +69,33 @@ fn neighbours_and_places_change_no_bit() {
     }
 }
 
+/// Rows near 0 and far from it, and rows of masked logits.
+fn odd_rows(random: &mut Random, n: usize, classes: usize) -> random::Rows {
+    let mut rows = random::rows(random, n, classes, 0);
+    for row in rows.logits.chunks_exact_mut(classes) {
+        let offset = random.pick(&[0.0, 0.0, 20.0, -20.0, 35.0, 60.0, -60.0, 95.0, -95.0, 300.0, -300.0, 1e4]);
+        let masked = random.pick(&[0, 0, 10, 90]);
+        for x in row.iter_mut() {
+            *x += offset;
+            if random.chance(masked) {
+                *x = random.pick(&[-88.0, -100.0, -150.0, -1e4, -1e9, -1e30, f32::MIN, f32::NEG_INFINITY]);
+            }
+        }
+        // As late as can be.
+        if random.chance(30) {
+            row[classes - 1] = random.pick(&[50.0, 85.0, 200.0, 1e5, 1e30]);
+        }
+    }
+    rows
+}
+
 /// Rows far from 0 and rows of masked logits have a reference of their own: among others, alone, and against float64.
 #[test]
 fn rows_far_from_0_and_masked_ones() {
     let mut random = Random(33);
     for (set, classes) in instructions().flat_map(|set| [2, 10, 40, 64, 65, 300, 1003, 16_500].map(|n| (set, n))) {
         let n = 40;
-        let mut rows = random::rows(&mut random, n, classes, 0);
-        for row in rows.logits.chunks_exact_mut(classes) {
-            let offset = random.pick(&[0.0, 0.0, 20.0, -20.0, 35.0, 60.0, -60.0, 95.0, -95.0, 300.0, -300.0, 1e4]);
-            let masked = random.pick(&[0, 0, 10, 90]);
-            for x in row.iter_mut() {
-                *x += offset;
-                if random.chance(masked) {
-                    *x = random.pick(&[-88.0, -100.0, -150.0, -1e4, -1e9, -1e30, f32::MIN, f32::NEG_INFINITY]);
-                }
-            }
-            // As late as can be.
-            if random.chance(30) {
-                row[classes - 1] = random.pick(&[50.0, 85.0, 200.0, 1e5, 1e30]);
-            }
-        }
+        let rows = odd_rows(&mut random, n, classes);
         let plain = |from: usize, to: usize| Batch { class_weights: None, row_weights: None, ..rows.chunk(from..to) };
         let (losses, gradient) = evaluate(set, &plain(0, n), 0.0_f32, 0);
         for row in 0..n {
@@ -102,6 +108,44 @@ fn rows_far_from_0_and_masked_ones() {
         let want = Loss::CrossEntropy(loss).oracle(&plain(0, n)).expect("a valid batch");
         let losses: Vec<f32> = losses.into_iter().map(f32::from_bits).collect();
         // As of every row: the contract of the CPU engine.
+        assert_close(&format!("{set:?}, {classes}: losses"), &losses, &want.losses, 2e-6, 1e-7);
+        assert_close(&format!("{set:?}, {classes}: gradient"), &gradient, &want.gradient, 2e-6, 1e-7);
+    }
+}
+
+/// As [`rows_far_from_0_and_masked_ones`], in planes: a row a lane of vectors, beside others.
+#[test]
+fn far_and_masked_ones_in_planes() {
+    let mut random = Random(35);
+    for (set, classes) in instructions().flat_map(|set| [2, 10, 65, 300].map(|n| (set, n))) {
+        let n = 150;
+        let rows = odd_rows(&mut random, n, classes);
+        let planes = |from: usize, to: usize| -> Vec<f32> {
+            (0..classes)
+                .flat_map(|class| (from..to).map(move |row| row * classes + class))
+                .map(|i| rows.logits[i])
+                .collect()
+        };
+        let of = |from: usize, to: usize| {
+            let logits = planes(from, to);
+            let layout = Layout::planes(1, classes as u32, (to - from) as u32).expect("a layout");
+            evaluate(set, &Batch::new(layout, &logits, &rows.targets[from..to]), 0.0_f32, 0)
+        };
+        let (losses, gradient) = of(0, n);
+        for (from, to) in [(0, 2), (3, 20), (60, 150)] {
+            let (some, g) = of(from, to);
+            assert_eq!(some, losses[from..to], "{set:?}, {classes} classes, rows {from}..{to}");
+            for (class, g) in g.chunks_exact(to - from).enumerate() {
+                let want = &gradient[class * n + from..class * n + to];
+                assert!(g.iter().map(|g| g.to_bits()).eq(want.iter().map(|g| g.to_bits())), "{class} of {classes}");
+            }
+        }
+        let logits = planes(0, n);
+        let layout = Layout::planes(1, classes as u32, n as u32).expect("a layout");
+        let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index: vec![-100], ..CrossEntropy::default() };
+        let batch = Batch::new(layout, &logits, &rows.targets);
+        let want = Loss::CrossEntropy(loss).oracle(&batch).expect("a valid batch");
+        let losses: Vec<f32> = losses.into_iter().map(f32::from_bits).collect();
         assert_close(&format!("{set:?}, {classes}: losses"), &losses, &want.losses, 2e-6, 1e-7);
         assert_close(&format!("{set:?}, {classes}: gradient"), &gradient, &want.gradient, 2e-6, 1e-7);
     }

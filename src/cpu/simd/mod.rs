@@ -23,6 +23,9 @@ pub(super) type Lanes = [f32; MAX_LANES];
 /// Vectors of a block: what a loop over a row does at a time.
 pub(super) const BLOCK: usize = 4;
 
+/// Of each lane, yes or no.
+pub(super) type Mask<S> = <<S as Simd>::f32s as SimdBase<S>>::Mask;
+
 /// Neighbours in memory, in registers.
 pub(super) type Block<S> = [<S as Simd>::f32s; BLOCK];
 

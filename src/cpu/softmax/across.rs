@@ -18,7 +18,7 @@ use super::{MAX_ROWS, PartKernel, Rows};
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase};
+use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, SimdMask};
 use crate::cpu::tensor::{LineWriter, Part};
 
 /// Logits of the rows that are worked on together, where they are enough to fill vectors: a part of the second cache.
@@ -45,7 +45,8 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let together = Group::rows::<S>(GROUP, classes);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
-        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out, None) };
+        let mut work =
+            Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out, Some(exp)) };
         // Of no classes either way gives the same.
         let is_turned = part.layout().inner() == 1 && classes > 0;
         // Each plane has its own, whose lines go on from group to group; but for planes that are too many, or too short.
@@ -114,8 +115,17 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         self.turn_in(group, k..k + 1, logits, e);
                     }
                     let of_tile = place.tile(k);
-                    let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
-                    self.statistics[k] = self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low);
+                    if EXTRA {
+                        let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
+                        self.statistics[k] = self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low, None);
+                        continue;
+                    }
+                    let (mut statistics, are_near) = self.tile(k, place).near(&mut e[of_tile.clone()]);
+                    if !are_near.all_true() {
+                        self.read_again(place, k, part, e);
+                        statistics = self.tile(k, place).statistics::<false>(&mut e[of_tile], &[], Some(are_near));
+                    }
+                    self.statistics[k] = statistics;
                 }
             },
         );
@@ -160,6 +170,16 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             part.read_column(group.first, c, &mut column[..group.n]);
         }
         &[]
+    }
+
+    /// Reads the logits of a tile in planes where its exponentials are.
+    #[cold]
+    fn read_again(&self, place: Place, k: usize, part: &Part<'_>, x: &mut [f32]) {
+        let (group, lanes) = (place.group, S::f32s::LEN);
+        let n = lanes.min(group.n - k * lanes);
+        for (c, column) in x[place.tile(k)].chunks_mut(place.stride).enumerate() {
+            part.read_column(group.first + k * lanes, c, &mut column[..n]);
+        }
     }
 
     /// Turns rows next to one another into tiles.

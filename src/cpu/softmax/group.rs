@@ -1,9 +1,10 @@
 //! Rows that are worked on together: their labels, and what they come to.
 
 use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
+use super::near::Near;
 use super::{MAX_ROWS, Rows, Standing};
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Select, Simd, SimdBase, SimdMask, load, splat};
+use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, load, splat};
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};
 
@@ -36,8 +37,8 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
     simd: S,
     rows: &'s Rows<'r, M>,
     classes: usize,
-    /// The exponential that the statistics are made with, where rows may be near 0.
-    near: Option<Exp<S>>,
+    /// Where rows may be near 0.
+    near: Option<Near<'s, S, M>>,
     /// Of all rows of the batch, if every row counts with a weight of 1.
     plain_targets: Option<&'s [i32]>,
     /// Of the rows of a group: the class, or [`NONE`], and the weights of the class and of the row.
@@ -63,12 +64,15 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
         out: RowOutputs<'s>,
         near: Option<Exp<S>>,
     ) -> Self {
+        let classes = part.layout().classes() as usize;
         let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
         Self {
             simd,
             rows,
-            classes: part.layout().classes() as usize,
-            near: near.filter(|_| rows.options.is_of_margin()),
+            classes,
+            near: near
+                .filter(|_| rows.options.is_of_margin())
+                .map(|exp| Near::new(simd, exp, &rows.finishing(classes))),
             plain_targets: rows.job.plain_targets().filter(|_| !has_weights),
             class: [NONE; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
@@ -115,9 +119,9 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     /// tile, without weights.
     #[inline(never)]
     pub(super) fn conclude(&mut self, group: Group, part: &Part<'_>, statistics: impl Fn(usize) -> Statistics<S>) {
-        let Self { simd, rows, classes, plain_targets, near, .. } = *self;
+        let Self { simd, rows, classes, plain_targets, .. } = *self;
         let (lanes, tiles) = (S::f32s::LEN, group.tiles::<S>());
-        let Self { class, class_weight, row_weight, conclusions, is_plain, totals, out, row: buffer, .. } = self;
+        let Self { near, class, class_weight, row_weight, conclusions, is_plain, totals, out, row: buffer, .. } = self;
         let conclusions = &mut conclusions[..tiles];
         let finishing = rows.finishing(classes);
         let is_whole = group.n == tiles * lanes && group.n.is_power_of_two() && out.details.is_empty();
@@ -125,14 +129,14 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             #[inline(always)]
             || {
                 let zero = splat(simd, 0.0);
-                let are_near = near.is_some_and(
+                let are_near = near.as_ref().is_some_and(
                     #[inline(always)]
-                    |exp| {
+                    |near| {
                         let mut are_near = zero.simd_eq(zero);
                         for (k, to) in conclusions.iter_mut().enumerate() {
                             let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
                             let is_near;
-                            (*to, is_near) = finishing.near(simd, exp, &statistics);
+                            (*to, is_near) = near.conclude(&statistics);
                             are_near &=
                                 if plain_targets.is_none() { is_near | !counts(simd, class, k) } else { is_near };
                         }
@@ -147,11 +151,12 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
                         conclusions,
                     );
                     // Which of the two ways it is is up to each row alone.
-                    for (k, to) in conclusions.iter_mut().enumerate().filter(|_| near.is_some()) {
-                        let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
-                        let (conclusion, is_near) =
-                            finishing.near(simd, Exp::new(simd, rows.options.inverse_temperature()), &statistics);
-                        to.replace(is_near, &conclusion);
+                    if let Some(near) = near {
+                        for (k, to) in conclusions.iter_mut().enumerate() {
+                            let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
+                            let (conclusion, is_near) = near.conclude(&statistics);
+                            to.replace(is_near, &conclusion);
+                        }
                     }
                 }
                 let mut losses = [0.0; MAX_ROWS];
@@ -213,7 +218,7 @@ fn weighted<S: Simd>(
 
 /// Which rows of tile `k` count.
 #[inline(always)]
-fn counts<S: Simd>(simd: S, class: &[u32; MAX_ROWS], k: usize) -> <S::f32s as SimdBase<S>>::Mask {
+fn counts<S: Simd>(simd: S, class: &[u32; MAX_ROWS], k: usize) -> Mask<S> {
     let class = S::u32s::from_slice(simd, &class[k * S::f32s::LEN..][..S::f32s::LEN]);
     class.simd_lt(S::u32s::splat(simd, NONE))
 }

@@ -4,13 +4,24 @@ use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics};
 use super::partition::NEAR_SUMS;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::{Margin, ln_1p_of_any, log2_roughly};
-use crate::cpu::simd::{Select, Simd, SimdBase, splat};
+use crate::cpu::simd::{Mask, Select, Simd, SimdBase, splat};
 
 /// Octaves from 0 within which a target's logit is near it: its odds are a normal number then, whatever the sum of its row.
 const NEAR_TARGETS: f32 = 64.0;
 
-/// A lane of rows, and whether each is near 0.
-pub(super) type Near<S> = (Conclusion<S>, <<S as Simd>::f32s as SimdBase<S>>::Mask);
+/// What rows near 0 are finished with.
+pub(super) struct Near<'a, S: Simd, M> {
+    simd: S,
+    loss: &'a M,
+    /// With a factor of one over the temperature.
+    exp: Exp<S>,
+    /// The largest logit of a target that is near.
+    limit: S::f32s,
+    /// What the exponentials in a sum owe to the rounding of their factor, for each octave of it.
+    excess: S::f32s,
+    /// What gradients are multiplied by; absent if there are none.
+    scale: Option<S::f32s>,
+}
 
 impl SoftmaxOptions {
     /// Whether a loss is of the margin and nothing else.
@@ -19,26 +30,40 @@ impl SoftmaxOptions {
     }
 }
 
-impl<M: MarginLoss> Finish<'_, M> {
+impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
+    /// `exp` has a factor of one over the temperature.
+    #[inline(always)]
+    pub(super) fn new(simd: S, exp: Exp<S>, finish: &Finish<'a, M>) -> Self {
+        let of = |value| splat(simd, value);
+        let inverse_t = finish.options.inverse_temperature();
+        let octave = std::f32::consts::LN_2 / inverse_t;
+        let scale = finish.gradient_scale.map(|scale| (scale / f64::from(finish.options.temperature)) as f32);
+        Self {
+            simd,
+            loss: finish.loss,
+            exp,
+            limit: of(NEAR_TARGETS * octave),
+            excess: of(-Exp::<S>::excess(inverse_t) * octave),
+            scale: scale.map(of),
+        }
+    }
+
     /// With `sum` that of the exponentials of the other classes, relative to 0, the odds against the target are
     ///
     /// ```text
     /// e^z = sum exp(-x_t / T)
     /// ```
     ///
-    /// and no logarithm has to be taken but that of the loss. What is not near 0 comes to any numbers; there is no log-partition.
-    /// `exp` has a factor of one over the temperature.
+    /// and no logarithm has to be taken but that of the loss. Gives also which rows are near 0; others come to any numbers. There is
+    /// no log-partition.
     #[inline(always)]
-    pub(super) fn near<S: Simd>(&self, simd: S, exp: Exp<S>, statistics: &Statistics<S>) -> Near<S> {
-        let of = |value: f32| splat(simd, value);
-        let inverse_t = self.options.inverse_temperature();
+    pub(super) fn conclude(&self, statistics: &Statistics<S>) -> (Conclusion<S>, Mask<S>) {
+        let Self { simd, loss, exp, limit, excess, scale } = *self;
+        let of = |value| splat(simd, value);
         let Statistics { reference, sum, target, class_weight, row_weight, .. } = *statistics;
-        let limit = NEAR_TARGETS * std::f32::consts::LN_2 / inverse_t;
         let is_near = sum.simd_ge(of(NEAR_SUMS[0])) & sum.simd_le(of(NEAR_SUMS[1]));
-        let is_near = is_near & target.abs().simd_lt(of(limit)) & reference.simd_eq(of(0.0));
-        // What the exponentials in the sum owe to the rounding of their factor, as a part of its logarithm.
-        let excess = -Exp::<S>::excess(inverse_t) * std::f32::consts::LN_2 / inverse_t;
-        let unlikely = exp.of_two(-target, log2_roughly(simd, sum) * of(excess));
+        let is_near = is_near & target.abs().simd_lt(limit) & reference.simd_eq(of(0.0));
+        let unlikely = exp.of_two(-target, log2_roughly(simd, sum) * excess);
         let odds = sum * unlikely;
         let sigmoid_negated = of(1.0) / (of(1.0) + odds);
         let margin = Margin {
@@ -48,10 +73,10 @@ impl<M: MarginLoss> Finish<'_, M> {
             sigmoid_negated,
         };
         let weight = class_weight * row_weight;
-        let (term, slope) = self.loss.margin(simd, Exp::new(simd, 1.0), &margin);
+        let (term, slope) = loss.margin(simd, Exp::new(simd, 1.0), &margin);
         let mut conclusion = Conclusion { loss: weight * term, log_prob: -margin.softplus, ..Conclusion::none(simd) };
-        if let Some(scale) = self.gradient_scale {
-            let at_others = weight * of((scale / f64::from(self.options.temperature)) as f32) * slope;
+        if let Some(scale) = scale {
+            let at_others = weight * scale * slope;
             conclusion.softmax = at_others / sum;
             conclusion.at_target = -at_others;
         }
@@ -60,9 +85,9 @@ impl<M: MarginLoss> Finish<'_, M> {
 }
 
 impl<S: Simd> Conclusion<S> {
-    /// Puts what [`Finish::near`] gives where rows are near 0.
+    /// Puts what [`Near::conclude`] gives where rows are near 0.
     #[inline(always)]
-    pub(super) fn replace(&mut self, are_near: <S::f32s as SimdBase<S>>::Mask, near: &Self) {
+    pub(super) fn replace(&mut self, are_near: Mask<S>, near: &Self) {
         self.loss = are_near.select(near.loss, self.loss);
         self.log_prob = are_near.select(near.log_prob, self.log_prob);
         self.softmax = are_near.select(near.softmax, self.softmax);
@@ -72,7 +97,7 @@ impl<S: Simd> Conclusion<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finish, NEAR_SUMS, NEAR_TARGETS, SoftmaxOptions, Statistics};
+    use super::{Finish, NEAR_SUMS, NEAR_TARGETS, Near, SoftmaxOptions, Statistics};
     use crate::CrossEntropy;
     use crate::cpu::Instructions;
     use crate::cpu::simd::exp::Exp;
@@ -94,13 +119,14 @@ mod tests {
                 SoftmaxOptions { temperature: self.temperature, softcap: None, z_loss: 0.0, label_smoothing: 0.0 };
             let loss = CrossEntropy::default();
             let finish = Finish { options: &options, loss: &loss, classes: 2, weight_sum: 2.0, gradient_scale: None };
-            let (exp, one) = (Exp::new(simd, options.inverse_temperature()), splat(simd, 1.0));
+            let near = Near::new(simd, Exp::new(simd, options.inverse_temperature()), &finish);
+            let one = splat(simd, 1.0);
             let mut losses = vec![0.0; self.sums.len()];
             for (i, to) in losses.chunks_exact_mut(S::f32s::LEN).enumerate() {
                 let [sum, target] = [self.sums, self.targets].map(|values| load(simd, values, i * S::f32s::LEN));
                 let none = Statistics::none(simd);
                 let statistics = Statistics { sum, target, class_weight: one, row_weight: one, ..none };
-                let (conclusion, is_near) = finish.near(simd, exp, &statistics);
+                let (conclusion, is_near) = near.conclude(&statistics);
                 is_near.select(conclusion.loss, splat(simd, f32::NAN)).store_slice(to);
             }
             losses

@@ -2,9 +2,10 @@
 
 use super::Fates;
 use super::finish::{Conclusion, Statistics};
+use super::partition::NEAR_SUMS;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::at_least;
-use crate::cpu::simd::{Select, Simd, SimdBase, load, splat};
+use crate::cpu::simd::{BLOCK, Mask, Select, Simd, SimdBase, load, splat};
 
 /// Rows of a tile of shape (classes, lanes).
 pub(super) struct Tile<'a, S: Simd> {
@@ -17,12 +18,60 @@ pub(super) struct Tile<'a, S: Simd> {
 }
 
 impl<S: Simd> Tile<'_, S> {
+    /// Turns logits into exponentials relative to 0, but for those of the targets, and gives the sums of the others, and which of the
+    /// rows are near 0. Of a row that is not, the exponentials are of no use.
+    #[inline(always)]
+    pub(super) fn near(&self, x: &mut [f32]) -> (Statistics<S>, Mask<S>) {
+        let Self { simd, exp, stride, targets, .. } = *self;
+        let (lanes, zero, one) = (S::f32s::LEN, splat(simd, 0.0), S::u32s::splat(simd, 1));
+        let mut class = S::u32s::splat(simd, 0);
+        let (mut target, mut sums) = (splat(simd, f32::NEG_INFINITY), [zero; 4]);
+        macro_rules! add {
+            ($x:expr, $value:expr, $e:expr, $k:expr) => {
+                let is_target = targets.simd_eq(class);
+                target = is_target.select($value, target);
+                let e = is_target.select(zero, $e);
+                sums[$k] += e;
+                e.store_slice(&mut $x[$k * stride..$k * stride + lanes]);
+                class += one;
+            };
+        }
+        for x in x.chunks_mut(4 * stride) {
+            if x.len() >= 3 * stride + lanes {
+                let mut values = [zero; BLOCK];
+                for (k, value) in values.iter_mut().enumerate() {
+                    *value = load(simd, x, k * stride);
+                }
+                let mut e = values;
+                exp.of_block(&mut e, |_| {});
+                add!(x, values[0], e[0], 0);
+                add!(x, values[1], e[1], 1);
+                add!(x, values[2], e[2], 2);
+                add!(x, values[3], e[3], 3);
+            } else {
+                for x in x.chunks_mut(stride) {
+                    let value = load(simd, x, 0);
+                    add!(x, value, exp.of(value), 0);
+                }
+            }
+        }
+        let sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        let [least, most] = NEAR_SUMS.map(|sum| splat(simd, sum));
+        (Statistics { sum, target, ..Statistics::none(simd) }, sum.simd_ge(least) & sum.simd_le(most))
+    }
+
     /// Turns logits into exponentials, but for those of the targets, and gives statistics of the classes other than the target;
-    /// without weights. `low` is what float32 rounds off of the logits; empty without a softcap.
+    /// without weights. `low` is what float32 rounds off of the logits; empty without a softcap. Rows that are near stay relative to
+    /// 0.
     ///
     /// Four accumulators in turn: a lane's sum carries at most `classes / 4 + 3` roundings, 22 at most.
     #[inline(always)]
-    pub(super) fn statistics<const EXTRA: bool>(&self, x: &mut [f32], low: &[f32]) -> Statistics<S> {
+    pub(super) fn statistics<const EXTRA: bool>(
+        &self,
+        x: &mut [f32],
+        low: &[f32],
+        are_near: Option<Mask<S>>,
+    ) -> Statistics<S> {
         let Self { simd, exp, stride, targets, weights } = *self;
         let lanes = S::f32s::LEN;
         let (zero, none) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY));
@@ -62,7 +111,10 @@ impl<S: Simd> Tile<'_, S> {
             };
         }
         for_classes!(mask);
-        let reference = largest[0].max(largest[1]).max(largest[2].max(largest[3]));
+        let mut reference = largest[0].max(largest[1]).max(largest[2].max(largest[3]));
+        if let Some(are_near) = are_near {
+            reference = are_near.select(zero, reference);
+        }
         let mut sums = [zero; 4];
         let mut deficits = [zero; 4];
         class = first;

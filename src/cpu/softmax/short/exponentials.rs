@@ -71,8 +71,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         simd.vectorize(
             #[inline(always)]
             || {
-                // A copy, which no store can change.
-                let mut next = *ahead;
+                // Copies, which no store can change.
+                let (exp, mut next) = (exp, *ahead);
                 let mut blocks = e.chunks_exact_mut(length).enumerate();
                 for (lines, (b, e)) in lines.chunks_exact(length).zip(&mut blocks) {
                     // SAFETY: the caller's promise.
