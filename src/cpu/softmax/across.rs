@@ -45,8 +45,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let together = Group::rows::<S>(GROUP, classes);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
-        let mut work =
-            Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out, Some(exp)) };
+        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out, exp) };
         // Of no classes either way gives the same.
         let is_turned = part.layout().inner() == 1 && classes > 0;
         // Each plane has its own, whose lines go on from group to group; but for planes that are too many, or too short.

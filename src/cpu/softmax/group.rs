@@ -56,23 +56,15 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
 }
 
 impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
-    /// `near` is the exponential that statistics relative to 0 are made with, if rows have such.
-    pub(super) fn new(
-        simd: S,
-        rows: &'s Rows<'r, M>,
-        part: &Part<'_>,
-        out: RowOutputs<'s>,
-        near: Option<Exp<S>>,
-    ) -> Self {
+    /// `exp` is the exponential that statistics are made with.
+    pub(super) fn new(simd: S, rows: &'s Rows<'r, M>, part: &Part<'_>, out: RowOutputs<'s>, exp: Exp<S>) -> Self {
         let classes = part.layout().classes() as usize;
         let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
         Self {
             simd,
             rows,
             classes,
-            near: near
-                .filter(|_| rows.options.is_of_margin())
-                .map(|exp| Near::new(simd, exp, &rows.finishing(classes))),
+            near: rows.options.is_of_margin().then(|| Near::new(simd, exp, &rows.finishing(classes))),
             plain_targets: rows.job.plain_targets().filter(|_| !has_weights),
             class: [NONE; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
@@ -129,36 +121,20 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             #[inline(always)]
             || {
                 let zero = splat(simd, 0.0);
-                let are_near = near.as_ref().is_some_and(
+                finishing.all(
+                    simd,
+                    near.as_ref(),
                     #[inline(always)]
-                    |near| {
-                        let mut are_near = zero.simd_eq(zero);
-                        for (k, to) in conclusions.iter_mut().enumerate() {
-                            let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
-                            let is_near;
-                            (*to, is_near) = near.conclude(&statistics);
-                            are_near &=
-                                if plain_targets.is_none() { is_near | !counts(simd, class, k) } else { is_near };
-                        }
-                        are_near.all_true()
+                    |k| Statistics {
+                        class_weight: load(simd, class_weight, k * lanes),
+                        row_weight: load(simd, row_weight, k * lanes),
+                        ..statistics(k)
                     },
+                    #[inline(always)]
+                    |k| if plain_targets.is_some() { zero.simd_eq(zero) } else { counts(simd, class, k) },
+                    !out.details.is_empty(),
+                    conclusions,
                 );
-                if !are_near || !out.details.is_empty() {
-                    finishing.several(
-                        simd,
-                        #[inline(always)]
-                        |k| weighted(simd, statistics(k), class_weight, row_weight, k),
-                        conclusions,
-                    );
-                    // Which of the two ways it is is up to each row alone.
-                    if let Some(near) = near {
-                        for (k, to) in conclusions.iter_mut().enumerate() {
-                            let statistics = weighted(simd, statistics(k), class_weight, row_weight, k);
-                            let (conclusion, is_near) = near.conclude(&statistics);
-                            to.replace(is_near, &conclusion);
-                        }
-                    }
-                }
                 let mut losses = [0.0; MAX_ROWS];
                 let mut are_finite = zero.simd_eq(zero);
                 for (k, (to, conclusion)) in losses.chunks_exact_mut(lanes).zip(&*conclusions).enumerate() {
@@ -201,19 +177,6 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             }
         }
     }
-}
-
-/// Statistics with the weights of tile `k`.
-#[inline(always)]
-fn weighted<S: Simd>(
-    simd: S,
-    statistics: Statistics<S>,
-    class: &[f32; MAX_ROWS],
-    row: &[f32; MAX_ROWS],
-    k: usize,
-) -> Statistics<S> {
-    let at = k * S::f32s::LEN;
-    Statistics { class_weight: load(simd, class, at), row_weight: load(simd, row, at), ..statistics }
 }
 
 /// Which rows of tile `k` count.

@@ -4,7 +4,7 @@ use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics};
 use super::partition::NEAR_SUMS;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::{Margin, ln_1p_of_any, log2_roughly};
-use crate::cpu::simd::{Mask, Select, Simd, SimdBase, splat};
+use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Octaves from 0 within which a target's logit is near it: its odds are a normal number then, whatever the sum of its row.
 const NEAR_TARGETS: f32 = 64.0;
@@ -81,6 +81,41 @@ impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
             conclusion.at_target = -at_others;
         }
         (conclusion, is_near)
+    }
+}
+
+impl<M: MarginLoss> Finish<'_, M> {
+    /// Finishes bundles, [`TILES`](super::finish::TILES) at most: rows near 0 by [`Near::conclude`], others by
+    /// [`several`](Self::several). Which it is is up to each row alone. `counts` says which rows of a bundle count; the
+    /// log-partition is only there if it is needed, or if not all rows are near.
+    #[inline(always)]
+    pub(super) fn all<S: Simd>(
+        &self,
+        simd: S,
+        near: Option<&Near<'_, S, M>>,
+        statistics: impl Fn(usize) -> Statistics<S>,
+        counts: impl Fn(usize) -> Mask<S>,
+        needs_lse: bool,
+        conclusions: &mut [Conclusion<S>],
+    ) {
+        if let Some(near) = near {
+            let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
+            for (k, to) in conclusions.iter_mut().enumerate() {
+                let (conclusion, is_near) = near.conclude(&statistics(k));
+                *to = conclusion;
+                are_near &= is_near | !counts(k);
+            }
+            if are_near.all_true() && !needs_lse {
+                return;
+            }
+        }
+        self.several(simd, &statistics, conclusions);
+        if let Some(near) = near {
+            for (k, to) in conclusions.iter_mut().enumerate() {
+                let (conclusion, is_near) = near.conclude(&statistics(k));
+                to.replace(is_near, &conclusion);
+            }
+        }
     }
 }
 

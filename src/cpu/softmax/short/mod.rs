@@ -61,7 +61,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
             sums: [splat(simd, 0.0); TILES],
-            ledger: Ledger::new(simd, rows, part, out, Some(exp)),
+            ledger: Ledger::new(simd, rows, part, out, exp),
         };
         let mut writer = part.writer();
         let mut unwritten = 0;
