@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::Work;
-use super::sums::lane_numbers;
+use super::sums::{lane_numbers, lane_starts};
 use crate::cpu::aligned::Aligned;
+use crate::cpu::simd::gather::scatter;
 use crate::cpu::simd::{Select, Simd, SimdBase, load, splat, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
@@ -90,21 +91,24 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         slopes: &[f32],
         to: &mut [f32],
     ) {
-        let Self { rows, classes, ref ledger, ref weights, .. } = *self;
+        let Self { simd, rows, classes, ref ledger, ref weights, .. } = *self;
         if EXTRA {
             let shares = to_lanes::<S>(conclusion.share);
             for (row, share) in to[tile.start * classes..tile.end * classes].chunks_exact_mut(classes).zip(shares) {
                 row.iter_mut().zip(weights).for_each(|(g, weight)| *g -= share * weight);
             }
         }
-        let at_target = to_lanes::<S>(conclusion.at_target);
         let of_tile = &mut to[tile.start * classes..tile.end * classes];
-        let mut start = 0;
-        for (&class, at_target) in ledger.class[tile.clone()].iter().zip(at_target) {
-            if class != NONE {
-                of_tile[start + class as usize] = at_target;
+        let class = &ledger.class[tile.clone()];
+        if ledger.has_plain_targets() && class.len() == S::f32s::LEN {
+            let at = S::u32s::from_slice(simd, class) + lane_starts(simd, classes);
+            // SAFETY: the survey has found all targets to be classes, and there are that many rows.
+            unsafe { scatter::<S>(conclusion.at_target, of_tile.as_mut_ptr(), at) };
+        } else {
+            let rows = of_tile.chunks_exact_mut(classes).zip(class).zip(to_lanes::<S>(conclusion.at_target));
+            for ((row, &class), at_target) in rows.filter(|((_, class), _)| **class != NONE) {
+                row[class as usize] = at_target;
             }
-            start += classes;
         }
         if EXTRA && !slopes.is_empty() {
             let of_tile = tile.start * classes..tile.end * classes;

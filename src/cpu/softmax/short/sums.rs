@@ -1,6 +1,7 @@
 //! Rows, told apart: their targets are taken out, and the rest of each is added up.
 
 use super::{Neighbours, Work};
+use crate::cpu::simd::gather::{gather, scatter};
 use crate::cpu::simd::{
     MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows, load_vector_up_to,
     splat, to_lanes,
@@ -16,42 +17,41 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Of all rows before the first is added up: a vector that is loaded right behind a store into it waits for that.
     #[inline(never)]
     pub(super) fn find_targets(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32], e: &mut [f32]) {
-        let Self { classes, ref mut known, ref mut ledger, .. } = *self;
+        let Self { simd, classes, ref mut known, ref mut ledger, .. } = *self;
+        let lanes = S::f32s::LEN;
         ledger.read_labels(group);
-        let class = &ledger.class[..group.n];
         known.reference[..group.n].fill(0.0);
         let e = &mut e[..group.n * classes];
-        let mut start = 0;
-        let rows = class.iter().zip(&mut known.target);
-        match logits {
-            Neighbours::Widened(x) if ledger.has_plain_targets() => {
-                let x = &x[..e.len()];
-                for (&class, target) in rows {
-                    let at = start + class as usize;
-                    debug_assert!((class as usize) < classes);
-                    // SAFETY: the survey has found all targets to be classes; both slices have all rows of the group. A check would
-                    // take as long as the rest.
-                    unsafe {
-                        *target = *x.get_unchecked(at);
-                        *e.get_unchecked_mut(at) = 0.0;
+        let mut found = 0;
+        if let (Neighbours::Widened(x), true) = (logits, ledger.has_plain_targets()) {
+            let x = &x[..e.len()];
+            found = group.n / lanes * lanes;
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    let starts = lane_starts(simd, classes);
+                    for (k, target) in known.target[..found].chunks_exact_mut(lanes).enumerate() {
+                        let (tile, at) = (k * lanes * classes, ledger.classes_of(k) + starts);
+                        // SAFETY: the survey has found all targets to be classes, and both slices have all rows of the tile. A check
+                        // would take as long as the rest.
+                        unsafe {
+                            gather(simd, x.as_ptr().add(tile), at).store_slice(target);
+                            scatter::<S>(splat(simd, 0.0), e.as_mut_ptr().add(tile), at);
+                        }
                     }
-                    start += classes;
-                }
-            }
-            _ => {
-                for (&class, target) in rows {
-                    let at = start + class as usize;
-                    // Where nothing is left out, the log-partition is that of all classes.
-                    *target = if class == NONE { f32::NEG_INFINITY } else { logits.logit(at) };
-                    if class != NONE {
-                        e[at] = 0.0;
-                    }
-                    start += classes;
-                }
+                },
+            );
+        }
+        for (i, target) in known.target[..group.n].iter_mut().enumerate().skip(found) {
+            let (class, at) = (ledger.class[i], i * classes + ledger.class[i] as usize);
+            // Where nothing is left out, the log-partition is that of all classes.
+            *target = if class == NONE { f32::NEG_INFINITY } else { logits.logit(at) };
+            if class != NONE {
+                e[at] = 0.0;
             }
         }
         if !low.is_empty() {
-            let rows = low.chunks_exact(classes).zip(class);
+            let rows = low.chunks_exact(classes).zip(&ledger.class[..group.n]);
             for ((low, &class), target) in rows.zip(&mut known.target_low) {
                 *target = low.get(class as usize).copied().unwrap_or(0.0);
             }
@@ -245,6 +245,16 @@ fn whole_vectors<S: Simd>(simd: S, row: &[f32]) -> S::f32s {
         sum += (a + c) + (b + d);
     }
     sum
+}
+
+/// Where the rows of a tile start.
+#[inline(always)]
+pub(super) fn lane_starts<S: Simd>(simd: S, classes: usize) -> S::u32s {
+    let mut starts = [0; MAX_LANES];
+    for (i, start) in starts.iter_mut().enumerate() {
+        *start = (i * classes) as u32;
+    }
+    S::u32s::from_slice(simd, &starts[..S::f32s::LEN])
 }
 
 /// 0, 1, 2, ...
