@@ -85,9 +85,9 @@ impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
 }
 
 impl<M: MarginLoss> Finish<'_, M> {
-    /// Finishes bundles, [`TILES`](super::finish::TILES) at most: rows near 0 by [`Near::conclude`], others by
-    /// [`several`](Self::several). Which it is is up to each row alone. `counts` says which rows of a bundle count; the
-    /// log-partition is only there if it is needed, or if not all rows are near.
+    /// Finishes bundles, [`TILES`](super::finish::TILES) at most: rows near 0 by [`Near::conclude`], others by [`one`](Self::one).
+    /// Which it is is up to each row alone. `counts` says which rows of a bundle count; the log-partition is only there if it is
+    /// needed, or if not all rows of a bundle are near.
     #[inline(always)]
     pub(super) fn all<S: Simd>(
         &self,
@@ -98,35 +98,36 @@ impl<M: MarginLoss> Finish<'_, M> {
         needs_lse: bool,
         conclusions: &mut [Conclusion<S>],
     ) {
-        if let Some(near) = near {
-            let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
-            for (k, to) in conclusions.iter_mut().enumerate() {
-                let (conclusion, is_near) = near.conclude(&statistics(k));
-                *to = conclusion;
-                are_near &= is_near | !counts(k);
-            }
-            if are_near.all_true() && !needs_lse {
-                return;
-            }
-        }
-        self.several(simd, &statistics, conclusions);
-        if let Some(near) = near {
-            for (k, to) in conclusions.iter_mut().enumerate() {
-                let (conclusion, is_near) = near.conclude(&statistics(k));
-                to.replace(is_near, &conclusion);
+        let Some(near) = near else { return self.several(simd, statistics, conclusions) };
+        for (k, to) in conclusions.iter_mut().enumerate() {
+            let (conclusion, are_near) = near.conclude(&statistics(k));
+            *to = conclusion;
+            if needs_lse || !(are_near | !counts(k)).all_true() {
+                self.complete(simd, &statistics(k), are_near, to);
             }
         }
     }
-}
 
-impl<S: Simd> Conclusion<S> {
-    /// Puts what [`Near::conclude`] gives where rows are near 0.
-    #[inline(always)]
-    pub(super) fn replace(&mut self, are_near: Mask<S>, near: &Self) {
-        self.loss = are_near.select(near.loss, self.loss);
-        self.log_prob = are_near.select(near.log_prob, self.log_prob);
-        self.softmax = are_near.select(near.softmax, self.softmax);
-        self.at_target = are_near.select(near.at_target, self.at_target);
+    /// Finishes the rows of a bundle that are not near 0, and gives the log-partition of all.
+    #[cold]
+    fn complete<S: Simd>(
+        &self,
+        simd: S,
+        statistics: &Statistics<S>,
+        are_near: Mask<S>,
+        conclusion: &mut Conclusion<S>,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let others = self.one(simd, statistics);
+                conclusion.lse = others.lse;
+                conclusion.loss = are_near.select(conclusion.loss, others.loss);
+                conclusion.log_prob = are_near.select(conclusion.log_prob, others.log_prob);
+                conclusion.softmax = are_near.select(conclusion.softmax, others.softmax);
+                conclusion.at_target = are_near.select(conclusion.at_target, others.at_target);
+            },
+        );
     }
 }
 
