@@ -2,7 +2,7 @@
 
 use super::elements::{self, Element, ElementLoss};
 use super::simd::exp::Exp;
-use super::simd::{Bytes, Select, Simd, SimdBase, SimdFloat, splat};
+use super::simd::{Bytes, Mask, Select, Simd, SimdBase, SimdFloat, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{BceWithLogits, Result};
 
@@ -33,7 +33,7 @@ fn element<S: Simd>(
 
 /// Where a logit is negative, by the sign of a 0 as well: the slope has it.
 #[inline(always)]
-fn is_negative<S: Simd>(simd: S, x: S::f32s) -> <S::f32s as SimdBase<S>>::Mask {
+fn is_negative<S: Simd>(simd: S, x: S::f32s) -> Mask<S> {
     x.bitcast::<S::i32s>().simd_lt(S::i32s::splat(simd, 0))
 }
 

@@ -95,10 +95,10 @@ impl Job<'_> {
 
     fn piece(&self, first: usize, targets: &[i32]) -> Piece {
         let labels = self.labels();
-        if self.instructions.run(AreClasses { targets, classes: labels.classes })
-            && labels.ignore_index.is_empty()
+        if labels.ignore_index.is_empty()
             && labels.class_weights.is_none()
             && labels.row_weights.is_none()
+            && self.instructions.run(AreClasses { targets, classes: labels.classes })
         {
             let weight_sum = targets.len() as f64;
             return Piece { weight_sum, ignored: 0, first_ignored: None, bad: 0, first_bad: None };

@@ -1,6 +1,6 @@
 //! Lanes that lie apart in memory.
 
-use super::{Simd, SimdBase};
+use super::{MAX_LANES, Simd, SimdBase, has_avx512, load_lanes};
 
 /// Of each lane, the number at `at` behind `from`.
 ///
@@ -8,16 +8,16 @@ use super::{Simd, SimdBase};
 /// They can be read.
 #[inline(always)]
 pub(in crate::cpu) unsafe fn gather<S: Simd>(simd: S, from: *const f32, at: S::u32s) -> S::f32s {
-    if native::has::<S>() {
-        // SAFETY: the caller's promise, and the vector is one of AVX-512.
+    if has_avx512::<S>() {
+        // SAFETY: the caller's promise, and what was asked.
         return unsafe { native::gather::<S>(from, at) };
     }
-    let mut lanes = [0.0; super::MAX_LANES];
+    let mut lanes = [0.0; MAX_LANES];
     for (lane, &at) in lanes.iter_mut().zip(at.as_slice()) {
         // SAFETY: the caller's promise.
         *lane = unsafe { *from.add(at as usize) };
     }
-    super::load_lanes(simd, &lanes)
+    load_lanes(simd, &lanes)
 }
 
 /// Stores each lane at `at` behind `to`. No two lanes have one place.
@@ -26,8 +26,8 @@ pub(in crate::cpu) unsafe fn gather<S: Simd>(simd: S, from: *const f32, at: S::u
 /// The places can be written.
 #[inline(always)]
 pub(in crate::cpu) unsafe fn scatter<S: Simd>(values: S::f32s, to: *mut f32, at: S::u32s) {
-    if native::has::<S>() {
-        // SAFETY: the caller's promise, and the vector is one of AVX-512.
+    if has_avx512::<S>() {
+        // SAFETY: the caller's promise, and what was asked.
         return unsafe { native::scatter::<S>(values, to, at) };
     }
     for (&value, &at) in values.as_slice().iter().zip(at.as_slice()) {
@@ -41,15 +41,10 @@ mod native {
     use std::arch::x86_64::{__m512, __m512i, _mm512_i32gather_ps, _mm512_i32scatter_ps};
     use std::mem::transmute_copy;
 
-    use super::{Simd, SimdBase};
-
-    /// Whether there is an instruction for it that is faster than a loop: with AVX-512, whose vectors alone have 16 lanes.
-    pub(super) const fn has<S: Simd>() -> bool {
-        S::f32s::LEN == 16
-    }
+    use super::Simd;
 
     /// # Safety
-    /// As [`super::gather`], and [`has`] says so.
+    /// As [`super::gather`], and the vectors are those of AVX-512.
     #[inline(always)]
     pub(super) unsafe fn gather<S: Simd>(from: *const f32, at: S::u32s) -> S::f32s {
         #[target_feature(enable = "avx512f")]
@@ -63,7 +58,7 @@ mod native {
     }
 
     /// # Safety
-    /// As [`super::scatter`], and [`has`] says so.
+    /// As [`super::scatter`], and the vectors are those of AVX-512.
     #[inline(always)]
     pub(super) unsafe fn scatter<S: Simd>(values: S::f32s, to: *mut f32, at: S::u32s) {
         #[target_feature(enable = "avx512f")]
@@ -80,10 +75,6 @@ mod native {
 #[cfg(not(target_arch = "x86_64"))]
 mod native {
     use super::Simd;
-
-    pub(super) const fn has<S: Simd>() -> bool {
-        false
-    }
 
     pub(super) unsafe fn gather<S: Simd>(_: *const f32, _: S::u32s) -> S::f32s {
         unreachable!("no other processor has it")

@@ -90,7 +90,7 @@ const LN_1P_AROUND: [f32; 9] = [
 
 /// `log(1 + x)` for any finite `x >= 0`, within 3 u relative, for the smallest `x` too.
 #[inline(always)]
-pub(in crate::cpu) fn ln_1p_of_any<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+fn ln_1p_of_any<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = splat(simd, 1.0);
     let sum = one + x;
     // What the sum has rounded off. From 2^24 on it may not be, and is nothing beside the logarithm.
@@ -178,6 +178,19 @@ impl<S: Simd> Margin<S> {
     pub(in crate::cpu) fn odds(simd: S, exp: Exp<S>, z: S::f32s, low: S::f32s) -> S::f32s {
         let is_positive = z.simd_gt(splat(simd, 0.0));
         exp.of_two(-z.abs(), is_positive.select(-low, low))
+    }
+
+    /// Of `e^z`, a normal number whose inverse is one too.
+    #[inline(always)]
+    pub(in crate::cpu) fn of_any_odds(simd: S, odds: S::f32s) -> Self {
+        let one = splat(simd, 1.0);
+        let sigmoid_negated = one / (one + odds);
+        Self {
+            softplus: ln_1p_of_any(simd, odds),
+            softplus_negated: ln_1p_of_any(simd, one / odds),
+            sigmoid: odds * sigmoid_negated,
+            sigmoid_negated,
+        }
     }
 
     /// Of a margin and `e = exp(-|z|)`. NaN makes everything NaN.

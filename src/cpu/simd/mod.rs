@@ -118,6 +118,12 @@ fn baseline<K: Kernel>(_: K) -> K::Output {
     unreachable!("fearless_simd runs on no x86 without SSE2")
 }
 
+/// Whether the vectors are those of AVX-512, and so the processor has its instructions: on x86-64 no others have 16 lanes.
+#[inline(always)]
+pub(super) const fn has_avx512<S: Simd>() -> bool {
+    cfg!(target_arch = "x86_64") && S::f32s::LEN == 16
+}
+
 /// An algorithm over vectors of any width.
 pub(super) trait Kernel {
     type Output;

@@ -1,6 +1,6 @@
 //! Powers of two: with AVX-512 from a table in two registers and an instruction that scales, else by putting an exponent together.
 
-use super::{Simd, SimdBase, SimdFloat, splat};
+use super::{Simd, SimdBase, SimdFloat, has_avx512, splat};
 
 /// Two polynomials for one power `b^r`, highest power first.
 pub(super) struct Fit {
@@ -66,8 +66,7 @@ pub(super) fn powers<S: Simd, const N: usize>(
 /// Whether the processor has the two instructions: with AVX-512.
 #[inline(always)]
 pub(super) const fn has_table<S: Simd>() -> bool {
-    // On x86-64 the only vectors of 16 lanes are those of AVX-512.
-    cfg!(target_arch = "x86_64") && S::f32s::LEN == 16
+    has_avx512::<S>()
 }
 
 /// What rounds when it is added.

@@ -114,17 +114,12 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         self.turn_in(group, k..k + 1, logits, e);
                     }
                     let of_tile = place.tile(k);
-                    if EXTRA {
+                    self.statistics[k] = if EXTRA {
                         let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
-                        self.statistics[k] = self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low, None);
-                        continue;
-                    }
-                    let (mut statistics, are_near) = self.tile(k, place).near(&mut e[of_tile.clone()]);
-                    if !are_near.all_true() {
-                        self.read_again(place, k, part, e);
-                        statistics = self.tile(k, place).statistics::<false>(&mut e[of_tile], &[], Some(are_near));
-                    }
-                    self.statistics[k] = statistics;
+                        self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low, None)
+                    } else {
+                        self.statistics_of(place, k, part, &mut e[of_tile])
+                    };
                 }
             },
         );
@@ -171,14 +166,21 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         &[]
     }
 
-    /// Reads the logits of a tile in planes where its exponentials are.
-    #[cold]
-    fn read_again(&self, place: Place, k: usize, part: &Part<'_>, x: &mut [f32]) {
-        let (group, lanes) = (place.group, S::f32s::LEN);
-        let n = lanes.min(group.n - k * lanes);
-        for (c, column) in x[place.tile(k)].chunks_mut(place.stride).enumerate() {
-            part.read_column(group.first + k * lanes, c, &mut column[..n]);
+    /// Statistics of a tile in planes, of rows that have nothing but logits. If not all of them are near 0, the logits are read once
+    /// more.
+    #[inline(always)]
+    fn statistics_of(&self, place: Place, k: usize, part: &Part<'_>, x: &mut [f32]) -> Statistics<S> {
+        let tile = self.tile(k, place);
+        let (statistics, are_near) = tile.near(x);
+        if are_near.all_true() {
+            return statistics;
         }
+        let first = k * S::f32s::LEN;
+        let n = S::f32s::LEN.min(place.group.n - first);
+        for (c, column) in x.chunks_mut(place.stride).enumerate() {
+            part.read_column(place.group.first + first, c, &mut column[..n]);
+        }
+        tile.statistics::<false>(x, &[], Some(are_near))
     }
 
     /// Turns rows next to one another into tiles.

@@ -31,7 +31,7 @@ pub(super) use cap::exp_of_negative;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
 pub(super) use row::row_statistics;
 
-use super::simd::{Instructions, MAX_LANES, Select, Simd, SimdBase, splat};
+use super::simd::{Instructions, MAX_LANES, Mask, Select, Simd, SimdBase, splat};
 use super::tensor::Part;
 use super::{Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
@@ -135,7 +135,7 @@ enum Fate {
 
 /// A [`Fate`] a lane: whether it is that of a row with a target, and the constant if not.
 struct Fates<S: Simd> {
-    has_target: <S::f32s as SimdBase<S>>::Mask,
+    has_target: Mask<S>,
     constant: S::f32s,
 }
 

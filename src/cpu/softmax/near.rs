@@ -1,9 +1,9 @@
 //! What the sums of rows near 0 say: a shorter way than [`Finish::several`], for losses of the margin and nothing else.
 
 use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics};
-use super::partition::NEAR_SUMS;
+use super::partition::near_sums;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::math::{Margin, ln_1p_of_any, log2_roughly};
+use crate::cpu::simd::math::{Margin, log2_roughly};
 use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Octaves from 0 within which a target's logit is near it: its odds are a normal number then, whatever the sum of its row.
@@ -59,19 +59,10 @@ impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
     #[inline(always)]
     pub(super) fn conclude(&self, statistics: &Statistics<S>) -> (Conclusion<S>, Mask<S>) {
         let Self { simd, loss, exp, limit, excess, scale } = *self;
-        let of = |value| splat(simd, value);
         let Statistics { reference, sum, target, class_weight, row_weight, .. } = *statistics;
-        let is_near = sum.simd_ge(of(NEAR_SUMS[0])) & sum.simd_le(of(NEAR_SUMS[1]));
-        let is_near = is_near & target.abs().simd_lt(limit) & reference.simd_eq(of(0.0));
+        let is_near = near_sums(simd, sum) & target.abs().simd_lt(limit) & reference.simd_eq(splat(simd, 0.0));
         let unlikely = exp.of_two(-target, log2_roughly(simd, sum) * excess);
-        let odds = sum * unlikely;
-        let sigmoid_negated = of(1.0) / (of(1.0) + odds);
-        let margin = Margin {
-            softplus: ln_1p_of_any(simd, odds),
-            softplus_negated: ln_1p_of_any(simd, of(1.0) / odds),
-            sigmoid: odds * sigmoid_negated,
-            sigmoid_negated,
-        };
+        let margin = Margin::of_any_odds(simd, sum * unlikely);
         let weight = class_weight * row_weight;
         let (term, slope) = loss.margin(simd, Exp::new(simd, 1.0), &margin);
         let mut conclusion = Conclusion { loss: weight * term, log_prob: -margin.softplus, ..Conclusion::none(simd) };
@@ -133,11 +124,12 @@ impl<M: MarginLoss> Finish<'_, M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finish, NEAR_SUMS, NEAR_TARGETS, Near, SoftmaxOptions, Statistics};
+    use super::{Finish, NEAR_TARGETS, Near, SoftmaxOptions, Statistics};
     use crate::CrossEntropy;
     use crate::cpu::Instructions;
     use crate::cpu::simd::exp::Exp;
     use crate::cpu::simd::{Kernel, Select, Simd, SimdBase, load, splat};
+    use crate::cpu::softmax::partition::NEAR_SUMS;
 
     /// Losses of rows of given sums and targets; NaN where one is not near 0.
     struct Losses<'a> {

@@ -3,7 +3,7 @@
 //! Pairs merge by rebasing to the larger reference: lanes at the end of a segment, segments at the end of a row.
 
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{BLOCK, Block, Select, Simd, SimdBase, SimdMask, splat};
+use crate::cpu::simd::{BLOCK, Block, Mask, Select, Simd, SimdBase, SimdMask, splat};
 
 /// Statistics of the logits seen so far, one strip of them a lane.
 ///
@@ -38,6 +38,13 @@ const NEAR: f32 = 32.0;
 
 /// What a sum relative to 0 lies between.
 pub(in crate::cpu) const NEAR_SUMS: [f32; 2] = [1.0 / (1_u64 << 32) as f32, LARGEST_TOTAL];
+
+/// Which sums relative to 0 are neither too small nor too large. NaN is.
+#[inline(always)]
+pub(in crate::cpu) fn near_sums<S: Simd>(simd: S, sums: S::f32s) -> Mask<S> {
+    let [least, most] = NEAR_SUMS.map(|sum| splat(simd, sum));
+    sums.simd_ge(least) & sums.simd_le(most)
+}
 
 /// 0, if the largest of a row's first logits is near it; `factor` is one over the temperature.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::Fates;
 use super::finish::{Conclusion, Statistics};
-use super::partition::NEAR_SUMS;
+use super::partition::near_sums;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::at_least;
 use crate::cpu::simd::{BLOCK, Mask, Select, Simd, SimdBase, load, splat};
@@ -56,8 +56,7 @@ impl<S: Simd> Tile<'_, S> {
             }
         }
         let sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        let [least, most] = NEAR_SUMS.map(|sum| splat(simd, sum));
-        (Statistics { sum, target, ..Statistics::none(simd) }, sum.simd_ge(least) & sum.simd_le(most))
+        (Statistics { sum, target, ..Statistics::none(simd) }, near_sums(simd, sum))
     }
 
     /// Turns logits into exponentials, but for those of the targets, and gives statistics of the classes other than the target;

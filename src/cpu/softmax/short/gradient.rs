@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Work;
-use super::sums::{lane_numbers, lane_starts};
+use super::sums::lane_numbers;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::gather::scatter;
 use crate::cpu::simd::{Select, Simd, SimdBase, load, splat, to_lanes};
@@ -81,7 +81,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         }
     }
 
-    /// What else there is to the gradient of a tile: under label smoothing and a softcap, at the targets, and of rows that do not count.
+    /// What else there is to the gradient of a tile: under label smoothing and a softcap, at the targets, and of rows that do not
+    /// count.
     #[inline(always)]
     fn complete<const EXTRA: bool>(
         &self,
@@ -91,17 +92,16 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         slopes: &[f32],
         to: &mut [f32],
     ) {
-        let Self { simd, rows, classes, ref ledger, ref weights, .. } = *self;
+        let Self { rows, classes, starts, ref ledger, ref weights, .. } = *self;
+        let of_tile = &mut to[tile.start * classes..tile.end * classes];
         if EXTRA {
-            let shares = to_lanes::<S>(conclusion.share);
-            for (row, share) in to[tile.start * classes..tile.end * classes].chunks_exact_mut(classes).zip(shares) {
+            for (row, share) in of_tile.chunks_exact_mut(classes).zip(to_lanes::<S>(conclusion.share)) {
                 row.iter_mut().zip(weights).for_each(|(g, weight)| *g -= share * weight);
             }
         }
-        let of_tile = &mut to[tile.start * classes..tile.end * classes];
         let class = &ledger.class[tile.clone()];
         if ledger.has_plain_targets() && class.len() == S::f32s::LEN {
-            let at = S::u32s::from_slice(simd, class) + lane_starts(simd, classes);
+            let at = ledger.classes_of(tile.start / S::f32s::LEN) + starts;
             // SAFETY: the survey has found all targets to be classes, and there are that many rows.
             unsafe { scatter::<S>(conclusion.at_target, of_tile.as_mut_ptr(), at) };
         } else {

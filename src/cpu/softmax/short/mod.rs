@@ -57,6 +57,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             exp,
             rows,
             classes,
+            starts: sums::lane_starts(simd, classes),
             rows_of: rows_of(classes, lanes),
             weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
@@ -165,6 +166,8 @@ struct Work<'s, 'r, S: Simd, M> {
     exp: Exp<S>,
     rows: &'s Rows<'r, M>,
     classes: usize,
+    /// Where the rows of a tile start in it.
+    starts: S::u32s,
     /// Of each lane of a tile's exponentials, if rows are shorter than a vector, the bytes of its row's lane in a vector.
     rows_of: Vec<u8>,
     /// Of the classes, in whole vectors, if rows have more to them than logits.

@@ -3,12 +3,12 @@
 use super::{Neighbours, Work};
 use crate::cpu::simd::gather::{gather, scatter};
 use crate::cpu::simd::{
-    MAX_LANES, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows, load_vector_up_to,
-    splat, to_lanes,
+    MAX_LANES, Mask, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows,
+    load_vector_up_to, splat, to_lanes,
 };
 use crate::cpu::softmax::finish::MarginLoss;
 use crate::cpu::softmax::group::{Group, NONE};
-use crate::cpu::softmax::partition::NEAR_SUMS;
+use crate::cpu::softmax::partition::{NEAR_SUMS, near_sums};
 use crate::cpu::tensor::LinesAhead;
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
@@ -17,7 +17,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Of all rows before the first is added up: a vector that is loaded right behind a store into it waits for that.
     #[inline(never)]
     pub(super) fn find_targets(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32], e: &mut [f32]) {
-        let Self { simd, classes, ref mut known, ref mut ledger, .. } = *self;
+        let Self { simd, classes, starts, ref mut known, ref mut ledger, .. } = *self;
         let lanes = S::f32s::LEN;
         ledger.read_labels(group);
         known.reference[..group.n].fill(0.0);
@@ -29,7 +29,6 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    let starts = lane_starts(simd, classes);
                     for (k, target) in known.target[..found].chunks_exact_mut(lanes).enumerate() {
                         let (tile, at) = (k * lanes * classes, ledger.classes_of(k) + starts);
                         // SAFETY: the survey has found all targets to be classes, and both slices have all rows of the tile. A check
@@ -43,10 +42,11 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             );
         }
         for (i, target) in known.target[..group.n].iter_mut().enumerate().skip(found) {
-            let (class, at) = (ledger.class[i], i * classes + ledger.class[i] as usize);
             // Where nothing is left out, the log-partition is that of all classes.
-            *target = if class == NONE { f32::NEG_INFINITY } else { logits.logit(at) };
-            if class != NONE {
+            *target = f32::NEG_INFINITY;
+            if ledger.class[i] != NONE {
+                let at = i * classes + ledger.class[i] as usize;
+                *target = logits.logit(at);
                 e[at] = 0.0;
             }
         }
@@ -68,7 +68,6 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             #[inline(always)]
             || {
                 let row_sums = RowSums::new(simd, classes);
-                let [least, most] = NEAR_SUMS.map(|sum| splat(simd, sum));
                 let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
                 for (k, sums) in sums.iter_mut().enumerate() {
                     *sums = row_sums.of(
@@ -77,7 +76,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         #[inline(always)]
                         |rows| ahead.fetch_left((lines * rows).div_ceil(lanes)),
                     );
-                    are_near &= sums.simd_ge(least) & sums.simd_le(most);
+                    are_near &= near_sums(simd, *sums);
                 }
                 are_near.all_true()
             },
@@ -165,7 +164,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
 struct RowSums<S: Simd> {
     classes: usize,
     /// The lanes of a row's last vector that are its own.
-    are_own: <S::f32s as SimdBase<S>>::Mask,
+    are_own: Mask<S>,
 }
 
 impl<S: Simd> RowSums<S> {
@@ -247,7 +246,7 @@ fn whole_vectors<S: Simd>(simd: S, row: &[f32]) -> S::f32s {
     sum
 }
 
-/// Where the rows of a tile start.
+/// Where the rows of a tile start in it.
 #[inline(always)]
 pub(super) fn lane_starts<S: Simd>(simd: S, classes: usize) -> S::u32s {
     let mut starts = [0; MAX_LANES];
