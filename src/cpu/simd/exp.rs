@@ -3,8 +3,8 @@
 //! The polynomials are minimax fits of relative error (Remez). `u = 2^-24 = 6e-8`.
 
 use super::math::{at_least, at_most};
-use super::powers::{Fit, has_table, powers, round};
-use super::{BLOCK, Block, Select, Simd, SimdBase, SimdFloat, splat};
+use super::powers::{Fit, has_table, powers, residue, round, sum_of_powers};
+use super::{BLOCK, Block, Select, Simd, SimdBase, SimdFloat, splat, total};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.
 ///
@@ -73,17 +73,40 @@ impl<S: Simd> Exp<S> {
         self.together::<BLOCK>(d, between);
     }
 
+    /// The sum of a block's exponentials, which take the place of `d` if they are `KEPT`; else nobody
+    /// computes them one by one, which takes longer. `between` as in [`of_block`](Self::of_block).
+    #[inline(always)]
+    pub(in crate::cpu) fn sum_of_block<const KEPT: bool>(
+        self,
+        d: &mut Block<S>,
+        between: impl FnMut(usize),
+    ) -> S::f32s {
+        if KEPT {
+            self.of_block(d, between);
+            return total::<S>(d);
+        }
+        let (sums, r) = self.reduced(d);
+        sum_of_powers(self.simd, &EXP2, &sums, &r, d, self.lowest, between)
+    }
+
     #[inline(always)]
     fn together<const N: usize>(self, d: &mut [S::f32s; N], between: impl FnMut(usize)) {
+        let (sums, r) = self.reduced(d);
+        *d = powers(self.simd, &EXP2, &sums, &r, d, self.lowest, between);
+    }
+
+    /// `k d + round` and `k d - n`; brings `d` to where there is an exponent for it.
+    #[inline(always)]
+    fn reduced<const N: usize>(self, d: &mut [S::f32s; N]) -> ([S::f32s; N], [S::f32s; N]) {
         let (mut sums, mut r) = ([self.k; N], [self.k; N]);
         for (d, sum) in d.iter_mut().zip(&mut sums) {
             *d = self.within(*d);
             *sum = d.mul_add(self.k, round(self.simd));
         }
         for ((r, d), sum) in r.iter_mut().zip(&*d).zip(&sums) {
-            *r = d.mul_sub(self.k, *sum - round(self.simd));
+            *r = residue::<S>(*d, self.k, *sum - round(self.simd), self.lowest);
         }
-        *d = powers(self.simd, &EXP2, &sums, &r, d, self.lowest, between);
+        (sums, r)
     }
 
     /// `exp(factor * (d + low))`, as exact for every `d`.
@@ -110,7 +133,7 @@ impl<S: Simd> Exp<S> {
 pub(super) mod tests {
     use super::Exp;
     use crate::cpu::Instructions;
-    use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, load, splat, to_lanes};
+    use crate::cpu::simd::{BLOCK, Kernel, MAX_LANES, Simd, SimdBase, block_len, load, load_block, splat, to_lanes};
 
     const U: f64 = 1.0 / (1 << 24) as f64;
 
@@ -141,6 +164,58 @@ pub(super) mod tests {
                 }
             }
             all
+        }
+    }
+
+    /// The sums of blocks of `exp(factor * d)`, lane by lane, and the number of lanes.
+    struct Sums<'a> {
+        factor: f32,
+        d: &'a [f32],
+    }
+
+    impl Kernel for Sums<'_> {
+        type Output = (Vec<f32>, usize);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> (Vec<f32>, usize) {
+            let exp = Exp::new(simd, self.factor);
+            let mut sums = Vec::new();
+            for d in self.d.chunks_exact(block_len::<S>()) {
+                let sum = exp.sum_of_block::<false>(&mut load_block(simd, d), |_| {});
+                sums.extend(&to_lanes::<S>(sum)[..S::f32s::LEN]);
+            }
+            (sums, S::f32s::LEN)
+        }
+    }
+
+    #[test]
+    fn sums_are_those_of_float64() {
+        let factor = 1.3;
+        let mut d: Vec<f32> = (0..1_u32 << 16)
+            .map(|i| (i.wrapping_mul(40_503) % (1 << 16)) as f32 / (1 << 16) as f32 * 60.0 - 50.0)
+            .collect();
+        // What comes to 0, among others and by itself; and what is not a number.
+        d.iter_mut().skip(256).step_by(5).for_each(|d| *d = -1e30);
+        d[64..192].fill(f32::NEG_INFINITY);
+        d[500] = f32::NAN;
+        for set in Instructions::ALL.into_iter().filter(|set| set.is_available()) {
+            let (sums, lanes) = set.run(Sums { factor, d: &d });
+            for (at, &sum) in sums.iter().enumerate() {
+                let terms = (0..BLOCK).map(|i| d[at / lanes * BLOCK * lanes + i * lanes + at % lanes]);
+                let (mut want, mut tolerance) = (0.0, 0.0);
+                for d in terms.map(f64::from) {
+                    let e = (f64::from(factor) * d).exp();
+                    want += e;
+                    if e > 0.0 {
+                        // What an exponential is off by, the rounding of k d, twice if it is not fused, and that of the sum.
+                        let of_k = (f64::from(factor) * d).abs() * std::f64::consts::LOG2_E;
+                        let times = if set == Instructions::Baseline { 2.0 } else { 1.0 };
+                        tolerance += U * (steps(set) + times * of_k + 3.0) * e;
+                    }
+                }
+                assert_eq!(want.is_nan(), sum.is_nan(), "{set:?}: sum {at}");
+                assert!(want.is_nan() || (f64::from(sum) - want).abs() <= tolerance, "{set:?}: {want}, not {sum}");
+            }
         }
     }
 

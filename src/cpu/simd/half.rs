@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{Lanes, MAX_LANES, Simd, SimdBase};
+use super::{Lanes, MAX_LANES, Simd, SimdBase, has_avx512};
 
 /// As many float16 as a vector has lanes, in float32.
 ///
@@ -94,4 +94,50 @@ pub(in crate::cpu) unsafe fn store_f16<S: Simd>(vector: S::f32s, to: *mut f16, s
         // SAFETY: the caller's promise.
         unsafe { to.add(i).write(f16::from_f32(*lane)) };
     }
+}
+
+/// Whether the processor rounds vectors to bfloat16.
+#[inline(always)]
+pub(in crate::cpu) fn rounds_to_bf16<S: Simd>() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return has_avx512::<S>() && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Two vectors as one of bfloat16, rounded to nearest, ties to even; below the normal numbers 0.
+///
+/// # Safety
+/// The processor [rounds to bfloat16](rounds_to_bf16).
+#[inline(always)]
+pub(in crate::cpu) unsafe fn pack_bf16<S: Simd>(low: S::f32s, high: S::f32s) -> S::f32s {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx512::<S>() {
+        use std::arch::asm;
+        use std::arch::x86_64::__m512;
+        use std::mem::transmute_copy;
+
+        // Not the intrinsic: a function with this instruction set could not be inlined where there is AVX-512 alone.
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        unsafe fn pack(low: __m512, high: __m512) -> __m512 {
+            let packed;
+            // SAFETY: the caller's promise; the instruction has no effect but its result.
+            unsafe {
+                asm!(
+                    "vcvtne2ps2bf16 {packed}, {high}, {low}",
+                    packed = lateout(zmm_reg) packed,
+                    high = in(zmm_reg) high,
+                    low = in(zmm_reg) low,
+                    options(pure, nomem, nostack, preserves_flags)
+                );
+            }
+            packed
+        }
+
+        // SAFETY: the caller's promise; the types have one representation.
+        return unsafe { transmute_copy(&pack(transmute_copy(&low), transmute_copy(&high))) };
+    }
+    let _ = (low, high);
+    unreachable!("no other processor packs bfloat16")
 }

@@ -167,6 +167,13 @@ pub(super) fn load_block<S: Simd>(simd: S, values: &[f32]) -> Block<S> {
     block
 }
 
+/// The sum of the vectors of a block, lane by lane.
+#[inline(always)]
+pub(super) fn total<S: Simd>(block: &Block<S>) -> S::f32s {
+    let [a, b, c, d] = *block;
+    (a + c) + (b + d)
+}
+
 /// Stores a block at the front of `values`.
 #[inline(always)]
 pub(super) fn store_block<S: Simd>(block: &Block<S>, values: &mut [f32]) {

@@ -1,6 +1,6 @@
 //! Powers of two: with AVX-512 from a table in two registers and an instruction that scales, else by putting an exponent together.
 
-use super::{Simd, SimdBase, SimdFloat, has_avx512, splat};
+use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, has_avx512, splat};
 
 /// Two polynomials for one power `b^r`, highest power first.
 pub(super) struct Fit {
@@ -22,51 +22,114 @@ pub(super) fn powers<S: Simd, const N: usize>(
     lowest: S::f32s,
     mut between: impl FnMut(usize),
 ) -> [S::f32s; N] {
-    const { assert!(N <= 4, "a step for each") };
+    const { assert!(N <= BLOCK, "a step for each") };
     let mut between = |i| {
         if i < N {
             between(i);
         }
     };
-    let mut p = *r;
+    if !has_table::<S>() {
+        let mut p = fit.of(simd, r, between);
+        for (p, sum) in p.iter_mut().zip(sums) {
+            *p *= power_of_two::<S>(*sum);
+        }
+        return p;
+    }
+    let (table, mut p) = fit.beside_table(simd, sums, r, &mut between);
+    between(2);
+    for ((p, entry), r) in p.iter_mut().zip(&table).zip(r) {
+        *p = (*entry * *r).mul_add(*p, *entry);
+    }
+    between(3);
+    for ((p, sum), d) in p.iter_mut().zip(sums).zip(d) {
+        *p = scaled_above::<S>(*p, *sum - round(simd), *d, lowest);
+    }
+    p
+}
+
+/// The sum of the [`powers`] of a block. With a table, `r` is 0 where `d` is not above `lowest`.
+///
+/// Each is added as the product of a scale and a polynomial that it is, fused: no rounding of its own, and fewer operations.
+#[inline(always)]
+pub(super) fn sum_of_powers<S: Simd>(
+    simd: S,
+    fit: &Fit,
+    sums: &Block<S>,
+    r: &Block<S>,
+    d: &Block<S>,
+    lowest: S::f32s,
+    mut between: impl FnMut(usize),
+) -> S::f32s {
+    let (mut scale, mut p);
     if has_table::<S>() {
-        let [c2, c1] = fit.near.map(|c| splat(simd, c));
-        let mut powers = *sums;
-        between(0);
-        for (power, sum) in powers.iter_mut().zip(sums) {
-            *power = looked_up(simd, *sum);
-        }
-        between(1);
-        for (p, r) in p.iter_mut().zip(r) {
-            *p = c2.mul_add(*r, c1);
-        }
+        (scale, p) = fit.beside_table(simd, sums, r, &mut between);
         between(2);
-        for ((p, power), r) in p.iter_mut().zip(&powers).zip(r) {
-            *p = (*power * *r).mul_add(*p, *power);
+        for ((scale, sum), d) in scale.iter_mut().zip(sums).zip(d) {
+            *scale = scaled_above::<S>(*scale, *sum - round(simd), *d, lowest);
         }
         between(3);
-        for ((p, sum), d) in p.iter_mut().zip(sums).zip(d) {
-            *p = scaled_above::<S>(*p, *sum - round(simd), *d, lowest);
+        for (p, r) in p.iter_mut().zip(r) {
+            *p = p.mul_add(*r, splat(simd, 1.0));
         }
     } else {
-        p = [splat(simd, fit.far[0]); N];
-        for (i, c) in fit.far[1..].iter().enumerate() {
-            between(i);
+        (scale, p) = (*sums, fit.of(simd, r, between));
+        for scale in &mut scale {
+            *scale = power_of_two::<S>(*scale);
+        }
+    }
+    let [a, b] = [scale[0] * p[0], scale[1] * p[1]];
+    scale[2].mul_add(p[2], a) + scale[3].mul_add(p[3], b)
+}
+
+impl Fit {
+    /// `b^r`, in steps.
+    #[inline(always)]
+    fn of<S: Simd, const N: usize>(&self, simd: S, r: &[S::f32s; N], mut between: impl FnMut(usize)) -> [S::f32s; N] {
+        let mut p = [splat(simd, self.far[0]); N];
+        for (i, c) in self.far[1..].iter().enumerate() {
+            if i < BLOCK {
+                between(i);
+            }
             for (p, r) in p.iter_mut().zip(r) {
                 *p = p.mul_add(*r, splat(simd, *c));
             }
         }
-        for (p, sum) in p.iter_mut().zip(sums) {
-            *p = scaled::<S>(*p, *sum);
-        }
+        p
     }
-    p
+
+    /// `2^(n - floor n)` from the table and `(b^r - 1) / r`, in two steps.
+    #[inline(always)]
+    fn beside_table<S: Simd, const N: usize>(
+        &self,
+        simd: S,
+        sums: &[S::f32s; N],
+        r: &[S::f32s; N],
+        between: &mut impl FnMut(usize),
+    ) -> ([S::f32s; N], [S::f32s; N]) {
+        let [c2, c1] = self.near.map(|c| splat(simd, c));
+        let (mut entries, mut p) = (*sums, *r);
+        between(0);
+        for entry in &mut entries {
+            *entry = looked_up(simd, *entry);
+        }
+        between(1);
+        for p in &mut p {
+            *p = c2.mul_add(*p, c1);
+        }
+        (entries, p)
+    }
 }
 
 /// Whether the processor has the two instructions: with AVX-512.
 #[inline(always)]
 pub(super) const fn has_table<S: Simd>() -> bool {
     has_avx512::<S>()
+}
+
+/// `d k - n`; with a table 0 where `d` is not above `lowest`, nor NaN.
+#[inline(always)]
+pub(super) fn residue<S: Simd>(d: S::f32s, k: S::f32s, n: S::f32s, lowest: S::f32s) -> S::f32s {
+    if has_table::<S>() { native::residue::<S>(d, k, n, lowest) } else { d.mul_sub(k, n) }
 }
 
 /// What rounds when it is added.
@@ -78,10 +141,10 @@ pub(super) fn round<S: Simd>(simd: S) -> S::f32s {
     splat(simd, if has_table::<S>() { 393_216.0 } else { 12_582_912.0 + 127.0 })
 }
 
-/// `p * 2^n`, of a `sum = n + round` without a table. `n` is from -127, whose power is 0, to 128, whose power is infinite.
+/// `2^n`, of a `sum = n + round` without a table. `n` is from -127, whose power is 0, to 128, whose power is infinite.
 #[inline(always)]
-fn scaled<S: Simd>(p: S::f32s, sum: S::f32s) -> S::f32s {
-    p * S::f32s::from_bits(sum.to_bits() << 23)
+fn power_of_two<S: Simd>(sum: S::f32s) -> S::f32s {
+    S::f32s::from_bits(sum.to_bits() << 23)
 }
 
 /// `2^(i/32)`.
@@ -111,7 +174,8 @@ fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) ->
 #[cfg(target_arch = "x86_64")]
 mod native {
     use std::arch::x86_64::{
-        __m512, _CMP_NLE_UQ, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_maskz_scalef_ps, _mm512_permutex2var_ps,
+        __m512, _CMP_NLE_UQ, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_maskz_fmsub_ps, _mm512_maskz_scalef_ps,
+        _mm512_permutex2var_ps,
     };
     use std::mem::transmute_copy;
 
@@ -138,6 +202,16 @@ mod native {
     }
 
     #[inline(always)]
+    pub(super) fn residue<S: Simd>(d: S::f32s, k: S::f32s, n: S::f32s, lowest: S::f32s) -> S::f32s {
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn of(d: __m512, k: __m512, n: __m512, lowest: __m512) -> __m512 {
+            _mm512_maskz_fmsub_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(d, lowest), d, k, n)
+        }
+        call!(of(d, k, n, lowest))
+    }
+
+    #[inline(always)]
     pub(super) fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
         #[target_feature(enable = "avx512f")]
         #[inline]
@@ -153,6 +227,10 @@ mod native {
     use super::Simd;
 
     pub(super) fn looked_up<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
+        unreachable!("no other processor has a table")
+    }
+
+    pub(super) fn residue<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
         unreachable!("no other processor has a table")
     }
 

@@ -47,7 +47,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let at = self.part.row_start(new.row) + block.start;
         self.part.fetch_ahead(at, block.len());
         let e = self.read::<S, EXTRA>(simd, exp, new, at, block.clone(), partition);
-        if let Some(kept) = kept {
+        if let (Some(kept), Some(e)) = (kept, e) {
             if kept.exponentials.is_empty() {
                 store_up_to::<S>(&e, self.part.overwritten(at, block.len()));
             } else {
@@ -67,12 +67,12 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         at: usize,
         block: Range<usize>,
         partition: &mut Partition<S>,
-    ) -> Block<S> {
+    ) -> Option<Block<S>> {
         let Buffers { wide, capped } = &mut *self.buffers;
         let x = self.part.neighbours(at, block.len(), wide);
         let hole = new.target.and_then(|t| within(t, block.clone()));
         if !EXTRA {
-            return partition.add::<false>(simd, exp, || patched(simd, x, hole, f32::NEG_INFINITY), |_| {});
+            return partition.add::<false, true>(simd, exp, || patched(simd, x, hole, f32::NEG_INFINITY), |_| {});
         }
         let (x, low) = match self.rows.options.softcap {
             Some(softcap) => {
@@ -84,7 +84,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let ones = [1.0; MAX_BLOCK];
         let weights = self.rows.job.class_weights.map_or(&ones[..block.len()], |w| &w[block]);
         let extra = Extra { low, weight: patched(simd, weights, hole, 0.0) };
-        partition.add_extra(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY), &extra)
+        Some(partition.add_extra(simd, exp, patched(simd, x, hole, f32::NEG_INFINITY), &extra))
     }
 
     /// Writes the gradient of a block.

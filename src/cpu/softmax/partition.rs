@@ -3,7 +3,7 @@
 //! Pairs merge by rebasing to the larger reference: lanes at the end of a segment, segments at the end of a row.
 
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{BLOCK, Block, Mask, Select, Simd, SimdBase, SimdMask, splat};
+use crate::cpu::simd::{BLOCK, Block, Mask, Select, Simd, SimdBase, SimdMask, splat, total};
 
 /// Statistics of the logits seen so far, one strip of them a lane.
 ///
@@ -11,8 +11,8 @@ use crate::cpu::simd::{BLOCK, Block, Mask, Select, Simd, SimdBase, SimdMask, spl
 /// exponential is that of the logit itself, and nothing is subtracted with a rounding. Otherwise it is the largest logit so far.
 /// It is renewed when the exponentials of a block say that it must be: when they come near the largest number, or, with a
 /// reference other than 0, when a logit is well above it and the rounding of the difference would count. Of a usual row no
-/// block does, and the maximum is not computed. A block is summed as a tree and added with compensation: a lane's sum carries at
-/// most 4 roundings, whatever the length of the row.
+/// block does, and the maximum is not computed. A block is summed as a tree, [`RECENT`] of them are added up, and those sums are
+/// added with compensation: a lane's sum carries at most 12 roundings, whatever the length of the row.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Partition<S: Simd> {
     /// Of the exponentials; at first perhaps the lowest finite number, which keeps -inf from giving NaN.
@@ -20,13 +20,19 @@ pub(in crate::cpu) struct Partition<S: Simd> {
     references: S::f32s,
     /// What the exponentials of a block may sum up to without a renewal.
     limit: S::f32s,
-    /// `sum exp((x - reference) / T)`; NaN if a logit is NaN or +inf.
+    /// `sum exp((x - reference) / T)`, without the last few blocks; NaN if a logit is NaN or +inf.
     sum: Compensated<S>,
+    /// That of the last few blocks, and how many blocks there are in all.
+    recent: S::f32s,
+    blocks: usize,
     /// `sum w * (reference - x)`, where a weight of 0 also removes an infinite term.
     deficit: Compensated<S>,
     /// `sum w`.
     weight: S::f32s,
 }
+
+/// Blocks that are added up without compensation, which takes four operations for the sum of one.
+const RECENT: usize = 8;
 
 /// The largest sum of a block's exponentials relative to 0: the sum over a row stays finite in float32 then, and a gradient's
 /// coefficient, which is divided by it, a normal number.
@@ -106,34 +112,41 @@ impl<S: Simd> Partition<S> {
         let zero = splat(simd, 0.0);
         let nothing = Compensated { high: zero, low: zero };
         let limit = splat(simd, if reference == 0.0 { LARGEST_TOTAL } else { BLOCK as f32 });
-        Self { reference, references: splat(simd, reference), limit, sum: nothing, deficit: nothing, weight: zero }
+        let references = splat(simd, reference);
+        Self { reference, references, limit, sum: nothing, recent: zero, blocks: 0, deficit: nothing, weight: zero }
     }
 
-    /// Adds a block of logits, and gives their exponentials relative to the reference, which is 0 if it is `NEAR`.
+    /// Adds a block of logits, and gives their exponentials relative to the reference, which is 0 if it is `NEAR`, if they are `KEPT`.
     #[inline(always)]
-    pub(in crate::cpu) fn add<const NEAR: bool>(
+    pub(in crate::cpu) fn add<const NEAR: bool, const KEPT: bool>(
         &mut self,
         simd: S,
         exp: Exp<S>,
         logits: impl Fn() -> Block<S>,
         between: impl FnMut(usize),
-    ) -> Block<S> {
-        let mut e = logits();
-        if !NEAR {
-            e = self.relative(e);
-        }
-        exp.of_block(&mut e, between);
-        let mut sum = total::<S>(&e);
+    ) -> Option<Block<S>> {
+        let mut e = if NEAR { logits() } else { self.relative(logits()) };
+        let mut sum = exp.sum_of_block::<KEPT>(&mut e, between);
         if !sum.simd_le(self.limit).all_true() {
             // Loaded once more, since they would take registers until here.
             let x = logits();
             self.raise(simd, exp, &x, false);
             e = self.relative(x);
-            exp.of_block(&mut e, |_| {});
-            sum = total::<S>(&e);
+            sum = exp.sum_of_block::<KEPT>(&mut e, |_| {});
         }
-        self.sum.add_positive(sum);
-        e
+        self.push(simd, sum);
+        KEPT.then_some(e)
+    }
+
+    /// Adds the sum of a block's exponentials.
+    #[inline(always)]
+    fn push(&mut self, simd: S, sum: S::f32s) {
+        self.recent += sum;
+        self.blocks += 1;
+        if self.blocks.is_multiple_of(RECENT) {
+            self.sum.add_positive(self.recent);
+            self.recent = splat(simd, 0.0);
+        }
     }
 
     /// Whether the reference is 0.
@@ -162,7 +175,7 @@ impl<S: Simd> Partition<S> {
             let w = extra.weight[i];
             deficits[i] = w.simd_eq(zero).select(zero, w * (self.references - x[i]));
         }
-        self.sum.add_positive(total::<S>(&e));
+        self.push(simd, total::<S>(&e));
         self.deficit.add(total::<S>(&deficits));
         self.weight += total::<S>(&extra.weight);
         e
@@ -179,6 +192,7 @@ impl<S: Simd> Partition<S> {
         let references = splat(simd, self.reference);
         let factor = exp.of(self.references - references);
         self.sum = Compensated { high: self.sum.high * factor, low: self.sum.low * factor };
+        self.recent *= factor;
         if deficit {
             // No weight, no distance: the first reference is the lowest number.
             let zero = splat(simd, 0.0);
@@ -191,7 +205,8 @@ impl<S: Simd> Partition<S> {
 
     /// The statistics of all lanes together; those of weights, where the logits had some.
     #[inline(always)]
-    pub(in crate::cpu) fn merged<const EXTRA: bool>(self) -> Merged {
+    pub(in crate::cpu) fn merged<const EXTRA: bool>(mut self) -> Merged {
+        self.sum.add(self.recent);
         let sum = |lanes: S::f32s| f64::from(lanes.reduce_sum());
         let (mut deficit, mut weight) = (0.0, 0.0);
         if EXTRA {
@@ -206,12 +221,6 @@ impl<S: Simd> Partition<S> {
 pub(in crate::cpu) fn largest<S: Simd>(x: &Block<S>) -> S::f32s {
     let [a, b, c, d] = *x;
     a.max(c).max(b.max(d))
-}
-
-#[inline(always)]
-fn total<S: Simd>(x: &Block<S>) -> S::f32s {
-    let [a, b, c, d] = *x;
-    (a + c) + (b + d)
 }
 
 /// Statistics of a row, or of a segment of one.

@@ -228,7 +228,7 @@ pub(in crate::cpu) fn row_statistics<S: Simd>(simd: S, exp: Exp<S>, x: &[f32], f
     for segment in segments(x.len()) {
         let mut partition = Partition::new(simd, f32::MIN);
         for block in x[segment].chunks(block_len::<S>()) {
-            partition.add::<false>(simd, exp, || load_up_to(simd, block, f32::NEG_INFINITY), |_| {});
+            partition.add::<false, false>(simd, exp, || load_up_to(simd, block, f32::NEG_INFINITY), |_| {});
         }
         let segment = partition.merged::<false>();
         merged = Some(merged.map_or(segment, |merged| merged.and(segment, factor)));

@@ -11,12 +11,13 @@ pub(super) fn f32_from_bf16(x: bf16) -> f32 {
     f32::from_bits(u32::from(x.to_bits()) << 16)
 }
 
-/// The nearest bfloat16; NaN stays NaN.
+/// The nearest bfloat16, as processors round that can: 0 for a number below the normal ones; NaN stays NaN.
 #[inline(always)]
 pub(super) fn bf16_from_f32(x: f32) -> bf16 {
     let bits = x.to_bits();
-    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
-    bf16::from_bits(if x.is_nan() { 0x7fc0 } else { rounded })
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    let rounded = if x.is_subnormal() { bits & 0x8000_0000 } else { rounded };
+    bf16::from_bits(((if x.is_nan() { bits | 0x0040_0000 } else { rounded }) >> 16) as u16)
 }
 
 /// The `n` elements from `at` on in float32: where they lie, or converted into `buffer`.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::Pointer;
 use super::convert::{narrow_bf16, narrow_f16};
-use super::store::{Store, ToBf16, ToF16, ToF32};
+use super::store::{Format, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
 use crate::DType;
 use crate::cpu::simd::memory::{LINE, stream_line};
 use crate::cpu::simd::{MAX_BLOCK, Simd, block_len, load_block};
@@ -102,9 +102,10 @@ impl LineWriter<'_> {
         self.streams
     }
 
-    /// The type of the elements.
-    pub(in crate::cpu) const fn dtype(&self) -> DType {
-        self.output.dtype()
+    /// How vectors become elements.
+    #[inline(always)]
+    pub(in crate::cpu) fn format<S: Simd>(&self) -> Format {
+        Format::of::<S>(self.output.dtype())
     }
 
     /// Takes the next `n` elements of the run for the caller to store, and gives where they are and whether they are streamed, in
@@ -173,15 +174,16 @@ impl LineWriter<'_> {
         let blocks = rest.chunks_exact(block_len::<S>());
         let n = rest.len() - blocks.remainder().len();
         if n > 0 {
-            let (to, streams) = self.take_lines(n);
+            let ((to, streams), format) = (self.take_lines(n), self.format::<S>());
             for (b, values) in blocks.enumerate() {
                 let (values, at) = (load_block(simd, values), b * block_len::<S>());
                 // SAFETY: elements of the run, which begin with a line if they are streamed.
                 unsafe {
-                    match self.output {
-                        Pointer::F32(_) => ToF32::store::<S>(simd, &values, to, at, streams),
-                        Pointer::F16(_) => ToF16::store::<S>(simd, &values, to, at, streams),
-                        Pointer::Bf16(_) => ToBf16::store::<S>(simd, &values, to, at, streams),
+                    match format {
+                        Format::F32 => ToF32::store::<S>(simd, &values, to, at, streams),
+                        Format::F16 => ToF16::store::<S>(simd, &values, to, at, streams),
+                        Format::Bf16 => ToBf16::store::<S>(simd, &values, to, at, streams),
+                        Format::NativeBf16 => ToNativeBf16::store::<S>(simd, &values, to, at, streams),
                     }
                 }
             }

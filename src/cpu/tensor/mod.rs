@@ -13,7 +13,7 @@ pub(super) use lines::LineWriter;
 pub use logits::LogitsMut;
 pub(super) use part::Part;
 pub(super) use read::LinesAhead;
-pub(super) use store::{Store, ToBf16, ToF16, ToF32};
+pub(super) use store::{Format, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
 pub(super) use trail::Trail;
 
 use std::marker::PhantomData;

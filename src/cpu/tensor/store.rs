@@ -2,7 +2,8 @@
 
 use half::{bf16, f16};
 
-use crate::cpu::simd::half::store_f16;
+use crate::DType;
+use crate::cpu::simd::half::{pack_bf16, rounds_to_bf16, store_f16};
 use crate::cpu::simd::memory::{store_vector, stream_vector};
 use crate::cpu::simd::{BLOCK, Block, Bytes, Select, Simd, SimdBase};
 
@@ -43,6 +44,28 @@ pub(in crate::cpu) trait Store {
         at: usize,
         streams: bool,
     );
+}
+
+/// The [`Store`] of a gradient, on a processor.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) enum Format {
+    F32,
+    F16,
+    Bf16,
+    NativeBf16,
+}
+
+impl Format {
+    /// That of a type.
+    #[inline(always)]
+    pub(super) fn of<S: Simd>(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Self::F32,
+            DType::F16 => Self::F16,
+            DType::Bf16 if rounds_to_bf16::<S>() => Self::NativeBf16,
+            DType::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 pub(in crate::cpu) struct ToF32;
@@ -115,6 +138,35 @@ impl Store for ToBf16 {
     }
 }
 
+/// As [`ToBf16`], by the processor's own instruction, which it [has](rounds_to_bf16).
+pub(in crate::cpu) struct ToNativeBf16;
+
+impl Store for ToNativeBf16 {
+    #[inline(always)]
+    unsafe fn store_some<S: Simd>(
+        _: S,
+        vector: impl Fn(usize) -> S::f32s,
+        i: usize,
+        to: *mut u8,
+        at: usize,
+        streams: bool,
+    ) {
+        if i.is_multiple_of(2) {
+            return;
+        }
+        // SAFETY: the caller's promise; a bfloat16 is 16 bits.
+        unsafe {
+            let words = pack_bf16::<S>(vector(i - 1), vector(i));
+            let to = to.cast::<bf16>().add(at + (i - 1) * S::f32s::LEN).cast();
+            if streams {
+                stream_vector::<S>(words, to);
+            } else {
+                store_vector::<S>(words, to);
+            }
+        }
+    }
+}
+
 /// The nearest bfloat16 in the upper halves, as [`bf16_from_f32`](super::convert::bf16_from_f32); the lower ones are any bits.
 #[inline(always)]
 fn rounded_to_bf16<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
@@ -122,5 +174,55 @@ fn rounded_to_bf16<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
     let bits = values.bitcast::<S::u32s>();
     let is_even = (bits & of(0x1_0000)).simd_eq(of(0));
     let rounded = is_even.select(bits + of(0x7fff), bits + of(0x8000));
-    values.simd_eq(values).select(rounded, of(0x7fc0_0000))
+    let rounded = (bits & of(0x7f80_0000)).simd_eq(of(0)).select(bits & of(0x8000_0000), rounded);
+    values.simd_eq(values).select(rounded, bits | of(0x0040_0000))
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+
+    use super::{Format, Store, ToBf16, ToNativeBf16};
+    use crate::DType;
+    use crate::cpu::Instructions;
+    use crate::cpu::simd::{Kernel, Simd, block_len, load_block};
+    use crate::cpu::tensor::convert::bf16_from_f32;
+
+    struct Rounded<'a>(&'a [f32]);
+
+    impl Kernel for Rounded<'_> {
+        type Output = Vec<bf16>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<bf16> {
+            let mut rounded = vec![bf16::ZERO; self.0.len()];
+            let to = rounded.as_mut_ptr().cast();
+            for (b, values) in self.0.chunks_exact(block_len::<S>()).enumerate() {
+                let (block, at) = (load_block(simd, values), b * block_len::<S>());
+                // SAFETY: there is an element for each value.
+                unsafe {
+                    match Format::of::<S>(DType::Bf16) {
+                        Format::NativeBf16 => ToNativeBf16::store::<S>(simd, &block, to, at, false),
+                        _ => ToBf16::store::<S>(simd, &block, to, at, false),
+                    }
+                }
+            }
+            rounded
+        }
+    }
+
+    /// A row's elements are rounded by vectors or one by one, wherever its lines begin.
+    #[test]
+    fn vectors_are_rounded_as_numbers_are() {
+        let values: Vec<f32> = (0..1_u32 << 16).map(|i| f32::from_bits(i.wrapping_mul(2_654_435_761))).collect();
+        let want: Vec<u16> = values.iter().map(|&value| bf16_from_f32(value).to_bits()).collect();
+        for (value, want) in values.iter().zip(&want) {
+            let nearest = if value.is_subnormal() { bf16::ZERO } else { bf16::from_f32(*value) };
+            assert_eq!(want & 0x7fff, nearest.to_bits() & 0x7fff, "{value}");
+        }
+        for set in Instructions::ALL.into_iter().filter(|set| set.is_available()) {
+            let got: Vec<u16> = set.run(Rounded(&values)).into_iter().map(bf16::to_bits).collect();
+            assert_eq!(got, want, "{set:?}");
+        }
+    }
 }

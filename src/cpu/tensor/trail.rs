@@ -2,8 +2,7 @@
 
 use super::lines::LineWriter;
 use super::part::Part;
-use super::store::{Store, ToBf16, ToF16};
-use crate::DType;
+use super::store::{Format, Store, ToBf16, ToF16, ToNativeBf16};
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::memory::stream_vector;
 use crate::cpu::simd::{MAX_BLOCK, Simd, SimdBase, block_len, load, load_block};
@@ -78,14 +77,15 @@ impl<'a> Trail<'a> {
         self.left = values.end - from - whole;
         // The room takes as many values from the front of their successors.
         let rest = values.end - MAX_BLOCK..values.end;
-        match self.writer.dtype() {
-            DType::F32 => {
+        match self.writer.format::<S>() {
+            Format::F32 => {
                 self.before[..MAX_BLOCK].copy_from_slice(&self.chunk[rest]);
                 std::mem::swap(&mut self.chunk, &mut self.before);
                 (self.from, self.n) = (from, whole);
             }
-            DType::F16 => self.narrow::<S, ToF16>(simd, from, whole, rest),
-            DType::Bf16 => self.narrow::<S, ToBf16>(simd, from, whole, rest),
+            Format::F16 => self.narrow::<S, ToF16>(simd, from, whole, rest),
+            Format::Bf16 => self.narrow::<S, ToBf16>(simd, from, whole, rest),
+            Format::NativeBf16 => self.narrow::<S, ToNativeBf16>(simd, from, whole, rest),
         }
     }
 

@@ -19,10 +19,9 @@ pub(super) use written::Old;
 
 use super::lanes::{Bf16, F16, F32, Logits};
 use super::partition::Partition;
-use crate::DType;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, MAX_BLOCK, Simd, block_len};
-use crate::cpu::tensor::{LineWriter, Source, Store, ToBf16, ToF16, ToF32};
+use crate::cpu::tensor::{Format, LineWriter, Source, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
 use read::Read;
 use written::Product;
 
@@ -74,24 +73,30 @@ impl Stretch<'_, '_> {
                 }
             };
         }
-        let output = self.old.as_ref().map(|(_, writer)| (writer.dtype(), writer.streams()));
+        let output = self.old.as_ref().map(|(_, writer)| (writer.format::<S>(), writer.streams()));
         // Which logits are not read does not matter, nor in which type they are not written.
         match (self.source, self.reads, output, self.kept.is_some()) {
             (_, false, None, _) => {}
-            (_, false, Some((DType::F32, streams)), _) => written!(F32(std::ptr::null()), ToF32, false, streams),
-            (_, false, Some((DType::F16, streams)), _) => written!(F32(std::ptr::null()), ToF16, false, streams),
-            (_, false, Some((DType::Bf16, streams)), _) => written!(F32(std::ptr::null()), ToBf16, false, streams),
+            (_, false, Some((Format::F32, streams)), _) => written!(F32(std::ptr::null()), ToF32, false, streams),
+            (_, false, Some((Format::F16, streams)), _) => written!(F32(std::ptr::null()), ToF16, false, streams),
+            (_, false, Some((Format::Bf16, streams)), _) => written!(F32(std::ptr::null()), ToBf16, false, streams),
+            (_, false, Some((Format::NativeBf16, streams)), _) => {
+                written!(F32(std::ptr::null()), ToNativeBf16, false, streams);
+            }
             (Source::F32(x), true, None, false) => blocks!(F32(x), ToF32, true, false, false),
             (Source::F32(x), true, None, true) => blocks!(F32(x), ToF32, true, false, true),
-            (Source::F32(x), true, Some((DType::F32, streams)), _) => written!(F32(x), ToF32, true, streams),
+            (Source::F32(x), true, Some((Format::F32, streams)), _) => written!(F32(x), ToF32, true, streams),
             (Source::F16(x), true, None, false) => blocks!(F16(x), ToF32, true, false, false),
             (Source::F16(x), true, None, true) => blocks!(F16(x), ToF32, true, false, true),
-            (Source::F16(x), true, Some((DType::F16, streams)), _) => written!(F16(x), ToF16, true, streams),
-            (Source::F16(x), true, Some((DType::F32, _)), _) => blocks!(F16(x), ToF32, true, true, true, true),
+            (Source::F16(x), true, Some((Format::F16, streams)), _) => written!(F16(x), ToF16, true, streams),
+            (Source::F16(x), true, Some((Format::F32, _)), _) => blocks!(F16(x), ToF32, true, true, true, true),
             (Source::Bf16(x), true, None, false) => blocks!(Bf16(x), ToF32, true, false, false),
             (Source::Bf16(x), true, None, true) => blocks!(Bf16(x), ToF32, true, false, true),
-            (Source::Bf16(x), true, Some((DType::Bf16, streams)), _) => written!(Bf16(x), ToBf16, true, streams),
-            (Source::Bf16(x), true, Some((DType::F32, _)), _) => blocks!(Bf16(x), ToF32, true, true, true, true),
+            (Source::Bf16(x), true, Some((Format::Bf16, streams)), _) => written!(Bf16(x), ToBf16, true, streams),
+            (Source::Bf16(x), true, Some((Format::NativeBf16, streams)), _) => {
+                written!(Bf16(x), ToNativeBf16, true, streams);
+            }
+            (Source::Bf16(x), true, Some((Format::F32, _)), _) => blocks!(Bf16(x), ToF32, true, true, true, true),
             _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
         }
     }

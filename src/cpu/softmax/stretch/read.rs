@@ -37,7 +37,7 @@ impl<X: Logits> Read<X> {
     ) {
         let length = block_len::<S>();
         let first = b * length;
-        let values = statistics.add::<NEAR>(
+        let values = statistics.add::<NEAR, KEEPS>(
             simd,
             exp,
             // SAFETY: the caller's promise.
@@ -51,14 +51,13 @@ impl<X: Logits> Read<X> {
                 between(i);
             },
         );
-        if KEEPS {
-            // SAFETY: the caller's promise.
-            unsafe {
-                for (i, vector) in X::in_order::<S>(&values).iter().enumerate() {
-                    store_vector::<S>(*vector, self.kept.add(first + i * S::f32s::LEN));
-                }
-                *levels.get_unchecked_mut(b) = statistics.reference;
+        let Some(values) = values else { return };
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (i, vector) in X::in_order::<S>(&values).iter().enumerate() {
+                store_vector::<S>(*vector, self.kept.add(first + i * S::f32s::LEN));
             }
+            *levels.get_unchecked_mut(b) = statistics.reference;
         }
     }
 
@@ -85,8 +84,8 @@ impl<X: Logits> Read<X> {
                 for i in (skipped..length).step_by(LINE / X::BYTES) {
                     prefetch(self.x.address(first + i).wrapping_add(AHEAD));
                 }
-                let values = statistics.add::<false>(simd, exp, || logits, |_| {});
-                if KEEPS {
+                let values = statistics.add::<false, KEEPS>(simd, exp, || logits, |_| {});
+                if let Some(values) = values {
                     let mut all = [0.0; MAX_BLOCK];
                     store_block::<S>(&X::in_order::<S>(&values), &mut all);
                     let n = length - skipped;
