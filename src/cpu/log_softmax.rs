@@ -3,9 +3,8 @@
 use super::simd::exp::Exp;
 use super::simd::{Instructions, Kernel, Simd};
 use super::softmax::row_statistics;
+use super::tensor::in_parallel_with;
 use crate::{Error, Result, Shape, checks};
-use rayon::prelude::*;
-
 /// Log-softmax over the classes of each row, in nats: with `m` the largest logit of the row,
 ///
 /// ```text
@@ -38,9 +37,9 @@ pub fn log_softmax(shape: Shape, temperature: f32, logits: &[f32], out: &mut [f3
     let classes = (shape.classes as usize).max(1);
     let rows = (PART / classes).max(1);
     let instructions = Instructions::best();
-    logits.par_chunks(rows * classes).zip(out.par_chunks_mut(rows * classes)).for_each(|(logits, out)| {
-        instructions.run(Rows { temperature, classes, logits, out });
-    });
+    let chunks = logits.chunks(rows * classes).zip(out.chunks_mut(rows * classes)).collect();
+    let of_chunk = |_, (logits, out), (): &mut ()| instructions.run(Rows { temperature, classes, logits, out });
+    in_parallel_with(chunks, || (), of_chunk);
     Ok(())
 }
 

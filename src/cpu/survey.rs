@@ -1,9 +1,8 @@
 //! What targets and weights say before any logit is read: which rows count, and what the sum of losses is divided by.
 
-use rayon::prelude::*;
-
 use super::Job;
 use super::simd::{Kernel, Simd};
+use super::tensor::in_parallel_with;
 use crate::totals::{self, Label, Labels, PairwiseSum};
 use crate::{Error, Mean, Result, Targets};
 
@@ -43,8 +42,8 @@ impl Job<'_> {
         let mut survey =
             Survey { weight_sum: units, denominator: 1.0, gradient_scale: 0.0, ignored: 0, first_ignored: None };
         if let Targets::Classes(targets) = self.targets {
-            let pieces: Vec<Piece> =
-                targets.par_chunks(PIECE).enumerate().map(|(i, chunk)| self.piece(i * PIECE, chunk)).collect();
+            let chunks = targets.chunks(PIECE).collect();
+            let pieces = in_parallel_with(chunks, || (), |i, chunk, ()| self.piece(i * PIECE, chunk));
             let bad: u64 = pieces.iter().map(|piece| piece.bad).sum();
             if let Some(first) = pieces.iter().find_map(|piece| piece.first_bad) {
                 let classes = layout.classes().into();

@@ -3,6 +3,7 @@
 use super::PART;
 use super::weights::row_and_class;
 use crate::cpu::Job;
+use crate::cpu::tensor::in_parallel_with;
 use crate::{Error, Layout, Result, Targets};
 
 /// Values that a loss takes.
@@ -38,11 +39,10 @@ impl Domain {
     /// # Errors
     /// As [`check_logits`](Self::check_logits).
     pub(in crate::cpu) fn check_targets(&self, job: &Job<'_>) -> Result<()> {
-        use rayon::prelude::*;
         let Targets::Dense(targets) = job.targets else { return Ok(()) };
         let layout = *job.tensor.layout();
-        let bad = targets.par_chunks(PART).enumerate().map(|(i, chunk)| self.find(&layout, i * PART, chunk));
-        self.report(bad.collect())
+        let chunks = targets.chunks(PART).collect();
+        self.report(in_parallel_with(chunks, || (), |i, chunk, ()| self.find(&layout, i * PART, chunk)))
     }
 
     fn find(&self, layout: &Layout, first: usize, values: &[f32]) -> Vec<(usize, usize, f32)> {

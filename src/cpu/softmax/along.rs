@@ -24,7 +24,7 @@ const BUNDLE: usize = 1 << 13;
 const BURST: usize = 16 * LINE / size_of::<f32>();
 
 /// Exponentials that a thread keeps memory for between calls: 2 MiB.
-const KEPT: usize = 1 << 19;
+pub(super) const KEPT: usize = 1 << 19;
 
 /// Memory of a thread: some rows at most. It outlives a call, since the first touch of a page costs more than what it is for.
 #[derive(Default)]

@@ -47,6 +47,12 @@ const SHORT: usize = 768;
 /// Classes up to which rows are turned into tiles, if they have more to them than logits.
 const TURNED: usize = 64;
 
+/// Logits that take one thread about as long as another takes to wake up.
+const FEW_LOGITS: usize = 1 << 15;
+
+/// Logits of few rows that several threads share: fewer take one thread less time than sharing them does.
+const MANY_LOGITS: usize = 1 << 17;
+
 /// Classes of a segment of a longer row: a multiple of every block.
 const SEGMENT: usize = 16_384;
 
@@ -78,7 +84,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
         job.for_rows(length, outputs, short::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })
         })
-    } else if classes > SEGMENT && threads > 1 && rows < 2 * threads {
+    } else if classes > SEGMENT && threads > 1 && rows < 2 * threads && rows * classes > MANY_LOGITS {
         job.for_rows(rows.next_power_of_two(), outputs, || (), |part, out, ()| shared::run(&all, part, out))
     } else {
         let length = part_rows(rows, classes, threads);
@@ -99,6 +105,9 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
 /// Few parts, since the first and the last row of one have nothing to overlap with; at least two a thread, of some size.
 fn part_rows(rows: usize, classes: usize, threads: usize) -> usize {
     const LOGITS: usize = 1 << 18;
+    if rows * classes <= FEW_LOGITS {
+        return rows.next_power_of_two();
+    }
     let enough = (LOGITS / classes.max(1)).max(8);
     let even = (rows / (32 * threads)).max(enough).min(rows / (2 * threads)).max(1);
     1 << even.ilog2()

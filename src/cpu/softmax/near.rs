@@ -1,6 +1,6 @@
 //! What the sums of rows near 0 say: a shorter way than [`Finish::several`], for losses of the margin and nothing else.
 
-use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics};
+use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics, TILES};
 use super::partition::near_sums;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::{Margin, log2_roughly};
@@ -54,15 +54,21 @@ impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
     /// e^z = sum exp(-x_t / T)
     /// ```
     ///
-    /// and no logarithm has to be taken but that of the loss. Gives also which rows are near 0; others come to any numbers. There is
-    /// no log-partition.
+    /// and no logarithm has to be taken but that of the loss.
     #[inline(always)]
-    pub(super) fn conclude(&self, statistics: &Statistics<S>) -> (Conclusion<S>, Mask<S>) {
-        let Self { simd, loss, exp, limit, excess, scale } = *self;
+    fn odds(&self, statistics: &Statistics<S>) -> S::f32s {
+        let Self { simd, exp, excess, .. } = *self;
+        statistics.sum * exp.of_two(-statistics.target, log2_roughly(simd, statistics.sum) * excess)
+    }
+
+    /// What rows with these [`odds`](Self::odds) come to, and which of them are near 0; others come to any numbers. There is no
+    /// log-partition.
+    #[inline(always)]
+    fn conclude(&self, statistics: &Statistics<S>, odds: S::f32s) -> (Conclusion<S>, Mask<S>) {
+        let Self { simd, loss, limit, scale, .. } = *self;
         let Statistics { reference, sum, target, class_weight, row_weight, .. } = *statistics;
         let is_near = near_sums(simd, sum) & target.abs().simd_lt(limit) & reference.simd_eq(splat(simd, 0.0));
-        let unlikely = exp.of_two(-target, log2_roughly(simd, sum) * excess);
-        let margin = Margin::of_any_odds(simd, sum * unlikely);
+        let margin = Margin::of_any_odds(simd, odds);
         let weight = class_weight * row_weight;
         let (term, slope) = loss.margin(simd, Exp::new(simd, 1.0), &margin);
         let mut conclusion = Conclusion { loss: weight * term, log_prob: -margin.softplus, ..Conclusion::none(simd) };
@@ -90,8 +96,13 @@ impl<M: MarginLoss> Finish<'_, M> {
         conclusions: &mut [Conclusion<S>],
     ) {
         let Some(near) = near else { return self.several(simd, statistics, conclusions) };
-        for (k, to) in conclusions.iter_mut().enumerate() {
-            let (conclusion, are_near) = near.conclude(&statistics(k));
+        // Two loops: each step is a long chain of operations, and a processor has more of the shorter ones in flight.
+        let mut odds = [splat(simd, 0.0); TILES];
+        for (k, odds) in odds[..conclusions.len()].iter_mut().enumerate() {
+            *odds = near.odds(&statistics(k));
+        }
+        for (k, (to, odds)) in conclusions.iter_mut().zip(odds).enumerate() {
+            let (conclusion, are_near) = near.conclude(&statistics(k), odds);
             *to = conclusion;
             if needs_lse || !(are_near | !counts(k)).all_true() {
                 self.complete(simd, &statistics(k), are_near, to);
@@ -154,7 +165,7 @@ mod tests {
                 let [sum, target] = [self.sums, self.targets].map(|values| load(simd, values, i * S::f32s::LEN));
                 let none = Statistics::none(simd);
                 let statistics = Statistics { sum, target, class_weight: one, row_weight: one, ..none };
-                let (conclusion, is_near) = near.conclude(&statistics);
+                let (conclusion, is_near) = near.conclude(&statistics, near.odds(&statistics));
                 is_near.select(conclusion.loss, splat(simd, f32::NAN)).store_slice(to);
             }
             losses

@@ -1,7 +1,10 @@
 //! All threads a row, each some of its segments: for rows that are fewer than threads, or too long for one cache.
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 
+use super::along::KEPT;
 use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
@@ -16,14 +19,33 @@ use crate::totals::Label;
 
 /// Evaluates rows one after the other. While one is read, the one before it is written.
 pub(super) fn run<M: MarginLoss>(rows: &Rows<'_, M>, part: &mut Part<'_>, out: RowOutputs<'_>) -> RowTotals {
+    thread_local!(static EXPONENTIALS: Cell<Aligned> = Cell::default());
+    // In the pool, whose threads hand tasks to each other sooner than to one outside.
+    rayon::scope(|_| {
+        // Taken, since this thread may run another such task while it waits.
+        let mut exponentials = EXPONENTIALS.take();
+        let totals = in_pool(rows, part, out, &mut exponentials);
+        if exponentials.len() <= KEPT {
+            EXPONENTIALS.set(exponentials);
+        }
+        totals
+    })
+}
+
+fn in_pool<M: MarginLoss>(
+    rows: &Rows<'_, M>,
+    part: &mut Part<'_>,
+    out: RowOutputs<'_>,
+    exponentials: &mut Aligned,
+) -> RowTotals {
     let (all, classes) = (part.rows(), part.layout().classes() as usize);
     let has_gradient = rows.job.tensor.has_gradient();
     let over_logits = rows.is_over_logits(part);
     // As many neighbouring segments a thread, so that it finds in its cache what it has left there.
     let together = classes.div_ceil(SEGMENT).div_ceil(rayon::current_num_threads());
     let length = together * SEGMENT;
-    let exponentials = if has_gradient && !over_logits { classes.next_multiple_of(length) } else { 0 };
-    let mut exponentials = Aligned::zeros(exponentials);
+    let kept = if has_gradient && !over_logits { classes.next_multiple_of(length) } else { 0 };
+    exponentials.extend_to(kept);
     let mut levels = vec![0.0; if has_gradient { classes.div_ceil(length) * together * LEVELS } else { 0 }];
     let mut totals = RowTotals::new(all.clone());
     let mut buffer = Vec::new();
@@ -42,7 +64,7 @@ pub(super) fn run<M: MarginLoss>(rows: &Rows<'_, M>, part: &mut Part<'_>, out: R
             new = (label != Label::Ignored || !out.details.is_empty()).then_some(Unread { row, target });
         }
         let pieces: Vec<_> = part.columns(length);
-        let mut exponentials: Vec<_> = exponentials.chunks_mut(length).map(Some).collect();
+        let mut exponentials: Vec<_> = exponentials[..kept].chunks_mut(length).map(Some).collect();
         let mut levels: Vec<_> = levels.chunks_mut(together * LEVELS).map(Some).collect();
         exponentials.resize_with(pieces.len(), || None);
         levels.resize_with(pieces.len(), || None);

@@ -6,7 +6,7 @@ use super::Work;
 use super::sums::lane_numbers;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::gather::scatter;
-use crate::cpu::simd::{Select, Simd, SimdBase, load, splat, to_lanes};
+use crate::cpu::simd::{Bytes, Select, Simd, SimdBase, load, splat, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
 use crate::cpu::softmax::group::{Group, NONE};
@@ -51,8 +51,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             }
             return;
         }
-        for (e, rows) in e.chunks_exact_mut(lanes).zip(self.rows_of.chunks_exact(lanes * size_of::<f32>())) {
-            let rows = <S::f32s as SimdBase<S>>::ByteVector::from_slice(simd, rows);
+        for (e, rows) in e.chunks_exact_mut(lanes).zip(self.rows_of.chunks_exact(lanes)) {
+            let rows = S::u32s::from_slice(simd, rows).to_bytes();
             (load(simd, e, 0) * factors.swizzle_dyn(rows)).store_slice(e);
         }
     }

@@ -26,7 +26,7 @@ use crate::DType;
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Kernel, Simd, SimdBase, block_len, load, splat};
+use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len, load, splat};
 use crate::cpu::tensor::{LineWriter, Part, Source};
 
 /// Exponentials of the rows that are worked on together, where they are enough to fill vectors: a part of the first cache.
@@ -82,10 +82,14 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
 }
 
 /// [`Work::rows_of`].
-fn rows_of(classes: usize, lanes: usize) -> Vec<u8> {
-    let values = if classes < lanes { classes * lanes } else { 0 };
-    let bytes = |row: usize| (0..size_of::<f32>()).map(move |byte| (size_of::<f32>() * row + byte) as u8);
-    (0..values).flat_map(|value| bytes(value / classes)).collect()
+fn rows_of(classes: usize, lanes: usize) -> [u32; MAX_LANES * MAX_LANES] {
+    let mut all = [0; MAX_LANES * MAX_LANES];
+    if classes < lanes {
+        for (row, of_row) in all.chunks_mut(classes).take(lanes).enumerate() {
+            of_row.fill(0x0302_0100 + 0x0404_0404 * row as u32);
+        }
+    }
+    all
 }
 
 /// The weights of classes, or as many of 1, and 1 behind them up to a multiple of `lanes`.
@@ -169,7 +173,7 @@ struct Work<'s, 'r, S: Simd, M> {
     /// Where the rows of a tile start in it.
     starts: S::u32s,
     /// Of each lane of a tile's exponentials, if rows are shorter than a vector, the bytes of its row's lane in a vector.
-    rows_of: Vec<u8>,
+    rows_of: [u32; MAX_LANES * MAX_LANES],
     /// Of the classes, in whole vectors, if rows have more to them than logits.
     weights: Vec<f32>,
     known: Known,
