@@ -174,8 +174,14 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
             };
         }
         let [exponentials, kept] = places;
+        // References do not fall from block to block: if the last is the first, all are.
+        let factor = |levels: &[f32]| {
+            let last = levels[length.div_ceil(block_len::<S>()) - 1];
+            (levels[0] == last).then_some(last)
+        };
         let old = old.zip(exponentials).map(|(old, exponentials)| Old {
             exponentials,
+            factor: factor(levels),
             target: place(old.fate.target(), &self.classes),
             at_target: old.at_target,
         });

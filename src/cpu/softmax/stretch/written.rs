@@ -12,6 +12,8 @@ use crate::cpu::tensor::{LineWriter, Store};
 #[derive(Clone, Copy)]
 pub(in crate::cpu::softmax) struct Old {
     pub(in crate::cpu::softmax) exponentials: *const f32,
+    /// The factor of all exponentials, if there is but one; else each block has its own.
+    pub(in crate::cpu::softmax) factor: Option<f32>,
     /// The logit whose gradient is not an exponential's, or [`NOWHERE`](super::NOWHERE), and that gradient.
     pub(in crate::cpu::softmax) target: usize,
     pub(in crate::cpu::softmax) at_target: f32,
@@ -65,7 +67,8 @@ impl<S: Simd> Product<S> {
 
 impl Old {
     /// Nothing, where no row is written.
-    pub(super) const NONE: Self = Self { exponentials: std::ptr::null(), target: super::NOWHERE, at_target: 0.0 };
+    pub(super) const NONE: Self =
+        Self { exponentials: std::ptr::null(), factor: None, target: super::NOWHERE, at_target: 0.0 };
 
     /// The gradient of a block's length from logit `first` on. Of most blocks all exponentials have the same factor; of others, and
     /// of the target's, it is computed at once, in `memory`.
@@ -83,9 +86,15 @@ impl Old {
         let length = block_len::<S>();
         // SAFETY: the caller's promise.
         unsafe {
-            let (factor, next) = (*levels.get_unchecked(first / length), *levels.get_unchecked(first.div_ceil(length)));
             let has_target = self.target.wrapping_sub(first) < length;
-            if factor == next && !has_target {
+            let factor = self.factor.or_else(
+                #[inline(always)]
+                || {
+                    let factor = *levels.get_unchecked(first / length);
+                    (factor == *levels.get_unchecked(first.div_ceil(length))).then_some(factor)
+                },
+            );
+            if let (Some(factor), false) = (factor, has_target) {
                 return Product { numbers: self.exponentials.add(first), factor: splat(simd, factor) };
             }
             store_block::<S>(&self.gradient::<S>(simd, levels, first), memory);
