@@ -1,4 +1,5 @@
-//! Every loss on the CPU engine, and through `Evaluator` on a GPU with upload and readback, for comparing one commit with another:
+//! Every loss on the CPU engine, and through `Evaluator` on a GPU with upload and readback, and small batches, for comparing one
+//! commit with another:
 //!
 //! ```text
 //! cargo bench --bench losses -- --save-baseline before
@@ -89,5 +90,28 @@ fn every_loss(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, every_loss);
+/// What a call costs besides its logits.
+fn small_batches(criterion: &mut Criterion) {
+    let data = Data::new();
+    let mut group = criterion.benchmark_group("small batches, cross_entropy");
+    for (rows, classes) in [(1, 10), (32, 10), (1024, 10), (8, 1000), (32, 1000), (1, 32_000)] {
+        let shape = Shape::new(rows, classes);
+        let n = shape.elements() as usize;
+        let targets: Vec<i32> = data.classes[..rows as usize].iter().map(|class| class % classes as i32).collect();
+        let batch = Batch::new(shape, &data.logits[..n], &targets);
+        let mut gradient = vec![0.0; n];
+        for (pass, wanted) in [("forward", false), ("forward + gradient", true)] {
+            group.bench_function(BenchmarkId::new(format!("{rows} x {classes}"), pass), |bencher| {
+                bencher.iter(|| {
+                    let place = wanted.then(|| (&mut gradient[..]).into());
+                    let outputs = cpu::Outputs { gradient: place, ..cpu::Outputs::default() };
+                    cpu::evaluate_into(&CrossEntropy::default(), &batch, outputs).expect("a valid batch")
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, every_loss, small_batches);
 criterion_main!(benches);

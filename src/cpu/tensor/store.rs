@@ -109,9 +109,13 @@ impl Store for ToF16 {
     }
 }
 
-pub(in crate::cpu) struct ToBf16;
+/// `NATIVE` with the processor's own instruction, which it [has](rounds_to_bf16).
+pub(in crate::cpu) struct Rounding<const NATIVE: bool>;
 
-impl Store for ToBf16 {
+pub(in crate::cpu) type ToBf16 = Rounding<false>;
+pub(in crate::cpu) type ToNativeBf16 = Rounding<true>;
+
+impl<const NATIVE: bool> Store for Rounding<NATIVE> {
     #[inline(always)]
     unsafe fn store_some<S: Simd>(
         simd: S,
@@ -124,39 +128,10 @@ impl Store for ToBf16 {
         if i.is_multiple_of(2) {
             return;
         }
-        let [low, high] = [rounded_to_bf16::<S>(simd, vector(i - 1)), rounded_to_bf16::<S>(simd, vector(i))];
-        let words = low.bitcast::<S::u16s>().unzip_high(high.bitcast::<S::u16s>());
+        let [low, high] = [vector(i - 1), vector(i)];
         // SAFETY: the caller's promise; a bfloat16 is 16 bits.
         unsafe {
-            let to = to.cast::<bf16>().add(at + (i - 1) * S::f32s::LEN).cast();
-            if streams {
-                stream_vector::<S>(words.bitcast(), to);
-            } else {
-                store_vector::<S>(words.bitcast(), to);
-            }
-        }
-    }
-}
-
-/// As [`ToBf16`], by the processor's own instruction, which it [has](rounds_to_bf16).
-pub(in crate::cpu) struct ToNativeBf16;
-
-impl Store for ToNativeBf16 {
-    #[inline(always)]
-    unsafe fn store_some<S: Simd>(
-        _: S,
-        vector: impl Fn(usize) -> S::f32s,
-        i: usize,
-        to: *mut u8,
-        at: usize,
-        streams: bool,
-    ) {
-        if i.is_multiple_of(2) {
-            return;
-        }
-        // SAFETY: the caller's promise; a bfloat16 is 16 bits.
-        unsafe {
-            let words = pack_bf16::<S>(vector(i - 1), vector(i));
+            let words = if NATIVE { pack_bf16::<S>(low, high) } else { rounded_to_bf16::<S>(simd, low, high) };
             let to = to.cast::<bf16>().add(at + (i - 1) * S::f32s::LEN).cast();
             if streams {
                 stream_vector::<S>(words, to);
@@ -167,15 +142,20 @@ impl Store for ToNativeBf16 {
     }
 }
 
-/// The nearest bfloat16 in the upper halves, as [`bf16_from_f32`](super::convert::bf16_from_f32); the lower ones are any bits.
+/// As [`pack_bf16`], and as [`bf16_from_f32`](super::convert::bf16_from_f32).
 #[inline(always)]
-fn rounded_to_bf16<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
+fn rounded_to_bf16<S: Simd>(simd: S, low: S::f32s, high: S::f32s) -> S::f32s {
     let of = |value| S::u32s::splat(simd, value);
-    let bits = values.bitcast::<S::u32s>();
-    let is_even = (bits & of(0x1_0000)).simd_eq(of(0));
-    let rounded = is_even.select(bits + of(0x7fff), bits + of(0x8000));
-    let rounded = (bits & of(0x7f80_0000)).simd_eq(of(0)).select(bits & of(0x8000_0000), rounded);
-    values.simd_eq(values).select(rounded, bits | of(0x0040_0000))
+    // In the upper halves; the lower ones are any bits.
+    let mut halves: [S::u32s; 2] = [low.bitcast(), high.bitcast()];
+    for (half, vector) in halves.iter_mut().zip([low, high]) {
+        let bits = *half;
+        let is_even = (bits & of(0x1_0000)).simd_eq(of(0));
+        let rounded = is_even.select(bits + of(0x7fff), bits + of(0x8000));
+        let rounded = (bits & of(0x7f80_0000)).simd_eq(of(0)).select(bits & of(0x8000_0000), rounded);
+        *half = vector.simd_eq(vector).select(rounded, bits | of(0x0040_0000));
+    }
+    halves[0].bitcast::<S::u16s>().unzip_high(halves[1].bitcast::<S::u16s>()).bitcast()
 }
 
 #[cfg(test)]
