@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{Lanes, MAX_LANES, Simd, SimdBase, has_avx512};
+use super::{Lanes, MAX_LANES, Simd, SimdBase};
 
 /// As many float16 as a vector has lanes, in float32.
 ///
@@ -88,6 +88,8 @@ pub(in crate::cpu) unsafe fn store_f16<S: Simd>(vector: S::f32s, to: *mut f16, s
             }
         }
     }
+    // Nowhere else does a store go past the caches.
+    let _ = streams;
     let mut lanes: Lanes = [0.0; MAX_LANES];
     vector.store_slice(&mut lanes[..S::f32s::LEN]);
     for (i, lane) in lanes[..S::f32s::LEN].iter().enumerate() {
@@ -100,7 +102,7 @@ pub(in crate::cpu) unsafe fn store_f16<S: Simd>(vector: S::f32s, to: *mut f16, s
 #[inline(always)]
 pub(in crate::cpu) fn rounds_to_bf16<S: Simd>() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return has_avx512::<S>() && is_x86_feature_detected!("avx512bf16");
+    return super::has_avx512::<S>() && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -112,7 +114,7 @@ pub(in crate::cpu) fn rounds_to_bf16<S: Simd>() -> bool {
 #[inline(always)]
 pub(in crate::cpu) unsafe fn pack_bf16<S: Simd>(low: S::f32s, high: S::f32s) -> S::f32s {
     #[cfg(target_arch = "x86_64")]
-    if has_avx512::<S>() {
+    if super::has_avx512::<S>() {
         use std::arch::asm;
         use std::arch::x86_64::__m512;
         use std::mem::transmute_copy;
