@@ -12,7 +12,7 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_grou
 use logloss::gpu::{AdapterChoice, Evaluator, Gpu};
 use logloss::{
     AnyLoss, Batch, BceWithLogits, CrossEntropy, Dice, Focal, Gradient, Hinge, KlDiv, Layout, Mse, Request, Shape,
-    SigmoidFocal, SoftCrossEntropy, TargetKind, Targets, cpu,
+    SigmoidFocal, SoftCrossEntropy, Summary, TargetKind, Targets, cpu,
 };
 
 /// Rows and classes.
@@ -62,6 +62,14 @@ impl Data {
     }
 }
 
+const PASSES: [(&str, Gradient); 2] = [("forward", Gradient::No), ("forward + gradient", Gradient::Separate)];
+
+fn on_cpu(loss: &dyn AnyLoss, batch: &Batch<'_>, wanted: Gradient, gradient: &mut [f32]) -> Summary {
+    let place = (wanted != Gradient::No).then(|| gradient.into());
+    let outputs = cpu::Outputs { gradient: place, ..cpu::Outputs::default() };
+    cpu::evaluate_into(loss, batch, outputs).expect("a valid batch")
+}
+
 fn every_loss(criterion: &mut Criterion) {
     let data = Data::new();
     let gpu = Gpu::open(&AdapterChoice::Best);
@@ -70,13 +78,9 @@ fn every_loss(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(SHAPE.elements())).sampling_mode(SamplingMode::Flat).sample_size(10);
         let mut gradient = vec![0.0; data.logits.len()];
-        for (pass, wanted) in [("forward", Gradient::No), ("forward + gradient", Gradient::Separate)] {
+        for (pass, wanted) in PASSES {
             group.bench_function(BenchmarkId::new("cpu", pass), |bencher| {
-                bencher.iter(|| {
-                    let place = (wanted != Gradient::No).then(|| (&mut gradient[..]).into());
-                    let outputs = cpu::Outputs { gradient: place, ..cpu::Outputs::default() };
-                    cpu::evaluate_into(loss.as_ref(), &batch, outputs).expect("a valid batch")
-                });
+                bencher.iter(|| on_cpu(loss.as_ref(), &batch, wanted, &mut gradient));
             });
             let Ok(gpu) = &gpu else { continue };
             let dense_targets = matches!(batch.targets, Targets::Dense(_));
@@ -100,13 +104,9 @@ fn small_batches(criterion: &mut Criterion) {
         let targets: Vec<i32> = data.classes[..rows as usize].iter().map(|class| class % classes as i32).collect();
         let batch = Batch::new(shape, &data.logits[..n], &targets);
         let mut gradient = vec![0.0; n];
-        for (pass, wanted) in [("forward", false), ("forward + gradient", true)] {
+        for (pass, wanted) in PASSES {
             group.bench_function(BenchmarkId::new(format!("{rows} x {classes}"), pass), |bencher| {
-                bencher.iter(|| {
-                    let place = wanted.then(|| (&mut gradient[..]).into());
-                    let outputs = cpu::Outputs { gradient: place, ..cpu::Outputs::default() };
-                    cpu::evaluate_into(&CrossEntropy::default(), &batch, outputs).expect("a valid batch")
-                });
+                bencher.iter(|| on_cpu(&CrossEntropy::default(), &batch, wanted, &mut gradient));
             });
         }
     }

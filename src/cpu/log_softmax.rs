@@ -5,6 +5,7 @@ use super::simd::{Instructions, Kernel, Simd};
 use super::softmax::row_statistics;
 use super::tensor::in_parallel_with;
 use crate::{Error, Result, Shape, checks};
+
 /// Log-softmax over the classes of each row, in nats: with `m` the largest logit of the row,
 ///
 /// ```text

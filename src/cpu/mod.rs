@@ -9,8 +9,8 @@
 //! up. The same batch gives the same bits on any number of threads; another set of [`Instructions`] may round differently.
 //!
 //! Loss and gradient are within 2e-6 relative, or 1e-7 absolute, of float64 truth for weights of order 1. Of 16-bit logits the
-//! error is that of float32, and a 16-bit gradient is the float32 gradient rounded once, to nearest even; a
-//! bfloat16 is 0 below the normal numbers.
+//! error is that of float32, and a 16-bit gradient is the float32 gradient rounded once, to nearest even; a bfloat16 is
+//! 0 below the normal numbers.
 //!
 //! ```
 //! use logloss::{Batch, CrossEntropy, Gradient, Request, Shape, cpu};

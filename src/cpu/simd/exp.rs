@@ -73,8 +73,8 @@ impl<S: Simd> Exp<S> {
         self.together::<BLOCK>(d, between);
     }
 
-    /// The sum of a block's exponentials, which take the place of `d` if they are `KEPT`; else nobody
-    /// computes them one by one, which takes longer. `between` as in [`of_block`](Self::of_block).
+    /// The sum of a block's exponentials, which take the place of `d` if they are `KEPT`; else nobody computes
+    /// them one by one, which takes longer. `between` as in [`of_block`](Self::of_block).
     #[inline(always)]
     pub(in crate::cpu) fn sum_of_block<const KEPT: bool>(
         self,

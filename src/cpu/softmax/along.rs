@@ -1,14 +1,12 @@
 //! A thread a row, its lanes along the classes.
 
-use std::cell::RefCell;
 use std::ops::Range;
 
-use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, Step, Unread, Unwritten, first_reference, levels_of, segments};
+use super::scratch::Scratch;
 use super::{PartKernel, Rows, SEGMENT, Standing};
-use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::LINE;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len};
@@ -22,32 +20,6 @@ const BUNDLE: usize = 1 << 13;
 /// Logits that are asked for at the start of a row: memory should be at work while a core does what a row costs besides its logits.
 /// More than sixteen lines took longer.
 const BURST: usize = 16 * LINE / size_of::<f32>();
-
-/// Exponentials that a thread keeps memory for between calls: 2 MiB.
-pub(super) const KEPT: usize = 1 << 19;
-
-/// Memory of a thread: some rows at most. It outlives a call, since the first touch of a page costs more than what it is for.
-#[derive(Default)]
-pub(super) struct Scratch {
-    row: Vec<f32>,
-    exponentials: Aligned,
-    levels: Vec<f32>,
-    buffers: Buffers,
-}
-
-impl Scratch {
-    /// Runs `task` with the memory of this thread; `task` must not wait for others.
-    pub(super) fn with<R>(task: impl FnOnce(&mut Self) -> R) -> R {
-        thread_local!(static SCRATCH: RefCell<Scratch> = RefCell::default());
-        SCRATCH.with_borrow_mut(|scratch| {
-            let result = task(scratch);
-            if scratch.exponentials.len() > KEPT {
-                *scratch = Self::default();
-            }
-            result
-        })
-    }
-}
 
 impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     type Output = RowTotals;

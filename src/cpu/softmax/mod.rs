@@ -5,7 +5,7 @@
 //! | in planes, or up to [`TURNED`] classes under a softcap or label smoothing | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
 //! | up to [`SHORT`] classes | [`short`]: some hundred as if they were one row | in the first cache |
 //! | longer | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
-//! | longer than [`SEGMENT`], and fewer than two a thread | [`shared`]: all threads a row, some segments each | the same |
+//! | longer than [`SEGMENT`], fewer than two a thread, and more than [`MANY_LOGITS`] | [`shared`]: all threads a row, some segments each | the same |
 //!
 //! The last two give the same bits: segments have statistics of their own, merged in order, whoever computes them. Between the
 //! others the layout and the options decide. Every sum has a fixed order, and so results depend neither on the threads nor on how many
@@ -21,6 +21,7 @@ mod lanes;
 mod near;
 mod partition;
 mod row;
+mod scratch;
 mod shared;
 mod short;
 mod stretch;
@@ -40,6 +41,7 @@ use cap::cap_one;
 use finish::{Bundle, Conclusion, Finish, TILES};
 use group::NONE;
 use partition::Merged;
+use scratch::Scratch;
 
 /// Classes up to which rows are short: a multiple of every vector's lanes.
 const SHORT: usize = 768;
@@ -50,7 +52,7 @@ const TURNED: usize = 64;
 /// Logits that take one thread about as long as another takes to wake up.
 const FEW_LOGITS: usize = 1 << 15;
 
-/// Logits of few rows that several threads share: fewer take one thread less time than sharing them does.
+/// Logits of few rows that threads share: fewer take a thread a row less time than sharing them does.
 const MANY_LOGITS: usize = 1 << 17;
 
 /// Classes of a segment of a longer row: a multiple of every block.
@@ -93,7 +95,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
             outputs,
             || (),
             |part, out, ()| {
-                along::Scratch::with(|scratch| job.instructions.run(PartKernel { rows: &all, part, out, scratch }))
+                Scratch::with(|scratch| job.instructions.run(PartKernel { rows: &all, part, out, scratch }))
             },
         )
     };

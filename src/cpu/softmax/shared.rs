@@ -1,16 +1,13 @@
-//! All threads a row, each some of its segments: for rows that are fewer than threads, or too long for one cache.
-
-use std::cell::Cell;
+//! All threads a row, each some of its segments: for long rows that are few.
 
 use rayon::prelude::*;
 
-use super::along::KEPT;
 use super::block::Buffers;
 use super::finish::{Bundle, MarginLoss};
 use super::partition::Merged;
 use super::row::{Kept, LEVELS, Step, Unread, Unwritten, first_reference, levels_of, segments};
+use super::scratch::Scratch;
 use super::{Rows, SEGMENT, Standing};
-use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, Simd};
 use crate::cpu::tensor::Part;
@@ -19,25 +16,17 @@ use crate::totals::Label;
 
 /// Evaluates rows one after the other. While one is read, the one before it is written.
 pub(super) fn run<M: MarginLoss>(rows: &Rows<'_, M>, part: &mut Part<'_>, out: RowOutputs<'_>) -> RowTotals {
-    thread_local!(static EXPONENTIALS: Cell<Aligned> = Cell::default());
     // In the pool, whose threads hand tasks to each other sooner than to one outside.
-    rayon::scope(|_| {
-        // Taken, since this thread may run another such task while it waits.
-        let mut exponentials = EXPONENTIALS.take();
-        let totals = in_pool(rows, part, out, &mut exponentials);
-        if exponentials.len() <= KEPT {
-            EXPONENTIALS.set(exponentials);
-        }
-        totals
-    })
+    rayon::scope(|_| Scratch::with(|scratch| in_pool(rows, part, out, scratch)))
 }
 
 fn in_pool<M: MarginLoss>(
     rows: &Rows<'_, M>,
     part: &mut Part<'_>,
     out: RowOutputs<'_>,
-    exponentials: &mut Aligned,
+    scratch: &mut Scratch,
 ) -> RowTotals {
+    let Scratch { row: buffer, exponentials, levels, .. } = scratch;
     let (all, classes) = (part.rows(), part.layout().classes() as usize);
     let has_gradient = rows.job.tensor.has_gradient();
     let over_logits = rows.is_over_logits(part);
@@ -46,9 +35,8 @@ fn in_pool<M: MarginLoss>(
     let length = together * SEGMENT;
     let kept = if has_gradient && !over_logits { classes.next_multiple_of(length) } else { 0 };
     exponentials.extend_to(kept);
-    let mut levels = vec![0.0; if has_gradient { classes.div_ceil(length) * together * LEVELS } else { 0 }];
+    levels.resize(if has_gradient { classes.div_ceil(length) * together * LEVELS } else { 0 }, 0.0);
     let mut totals = RowTotals::new(all.clone());
-    let mut buffer = Vec::new();
     let mut old: Option<Unwritten> = None;
     // One more round, in which the last row is written.
     for row in all.start..=all.end {
@@ -59,7 +47,7 @@ fn in_pool<M: MarginLoss>(
         if row < all.end {
             let target = rows.fill(part, label, row, 0, &mut bundle);
             if !out.details.is_empty() {
-                standing = Standing::of(part.row(row, &mut buffer), label);
+                standing = Standing::of(part.row(row, buffer), label);
             }
             new = (label != Label::Ignored || !out.details.is_empty()).then_some(Unread { row, target });
         }
