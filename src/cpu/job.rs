@@ -1,7 +1,7 @@
 //! A batch at work: what a loss is handed, and what it hands back.
 
-use super::simd::Instructions;
-use super::softmax::{Finished, MAX_ROWS};
+use super::simd::{Instructions, MAX_LANES, Simd, SimdBase, SimdWiden};
+use super::softmax::{Finished, TILES};
 use super::survey::{Survey, tree_sum};
 use super::tensor::{Part, Tensor};
 use crate::totals::{Label, PairwiseSum};
@@ -100,18 +100,38 @@ impl RowTotals {
         self.first
     }
 
-    /// Adds the next rows, all of which count and are finite; a power of two of them, up to [`MAX_ROWS`], that divides the rows so
-    /// far.
+    /// Adds the next rows, a row a lane, all of which count and are finite: a power of two of tiles, up to [`TILES`], whose number
+    /// divides that of the tiles so far.
     #[inline(always)]
-    pub(super) fn push_rows(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
-        const { assert!(MAX_ROWS <= PairwiseSum::MOST) };
-        let mut wide = [0.0; PairwiseSum::MOST];
-        for (wide, &loss) in wide.iter_mut().zip(of_rows) {
-            *wide = f64::from(loss);
+    pub(super) fn push_tiles<S: Simd>(&mut self, simd: S, row: usize, of_tiles: &[S::f32s], losses: &mut [f32]) {
+        let mut sums = [S::f64s::splat(simd, 0.0); TILES];
+        for (sum, of_tile) in sums.iter_mut().zip(of_tiles) {
+            let (low, high) = of_tile.widen();
+            *sum = sums_of_pairs::<S>(low, high);
         }
-        self.losses.push_all(&mut wide, of_rows.len());
+        let mut n = of_tiles.len();
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                sums[i] = sums_of_pairs::<S>(sums[2 * i], sums[2 * i + 1]);
+            }
+        }
+        let mut lanes = [0.0; MAX_LANES / 2];
+        sums[0].store_slice(&mut lanes[..S::f64s::LEN]);
+        let mut n = S::f64s::LEN;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                lanes[i] = lanes[2 * i] + lanes[2 * i + 1];
+            }
+        }
+        let rows = of_tiles.len() * S::f32s::LEN;
+        self.losses.push_tree(lanes[0], rows.ilog2());
         if !losses.is_empty() {
-            losses[row - self.first..][..of_rows.len()].copy_from_slice(of_rows);
+            let losses = &mut losses[row - self.first..][..rows];
+            for (of_tile, to) in of_tiles.iter().zip(losses.chunks_exact_mut(S::f32s::LEN)) {
+                of_tile.store_slice(to);
+            }
         }
     }
 
@@ -124,6 +144,12 @@ impl RowTotals {
         }
         self.losses.push(loss);
     }
+}
+
+/// Of the lanes of both, those of `a` first, each with its neighbour.
+#[inline(always)]
+fn sums_of_pairs<S: Simd>(a: S::f64s, b: S::f64s) -> S::f64s {
+    a.unzip_low(b) + a.unzip_high(b)
 }
 
 /// What a batch came to.

@@ -33,39 +33,21 @@ impl PairwiseSum {
         self.terms += 1;
     }
 
-    /// The most terms that [`push_all`](Self::push_all) takes.
-    pub(crate) const MOST: usize = 128;
-
-    /// Adds the first `n` terms, a power of two that divides the number so far: what as many calls of [`push`](Self::push) add, to
-    /// the bit. The terms are overwritten.
+    /// Adds the sum of the next `2^level` terms, which were added up as a binary tree, neighbours first: as that many calls of
+    /// [`push`](Self::push), to the bit.
     ///
     /// # Panics
-    /// If `n` is no such power, or above [`MOST`](Self::MOST).
+    /// If the number of terms so far is no multiple of that.
     #[inline(always)]
-    pub(crate) fn push_all(&mut self, terms: &mut [f64; Self::MOST], n: usize) {
-        assert!(n <= Self::MOST && n.is_power_of_two() && self.terms.is_multiple_of(n as u64));
-        let level = n.ilog2() as usize;
-        // Of fixed lengths, so that the additions of a level are done at once.
-        macro_rules! add_pairs {
-            ($($sums:literal)+) => {$(
-                if n > $sums {
-                    let mut sums = [0.0; $sums];
-                    for (sum, pair) in sums.iter_mut().zip(terms.as_chunks::<2>().0) {
-                        *sum = pair[0] + pair[1];
-                    }
-                    terms[..$sums].copy_from_slice(&sums);
-                }
-            )+};
-        }
-        const { assert!(Self::MOST == 128) };
-        add_pairs!(64 32 16 8 4 2 1);
-        let full = (self.terms >> level).trailing_ones() as usize;
+    pub(crate) fn push_tree(&mut self, sum: f64, level: u32) {
+        assert!(self.terms.trailing_zeros() >= level, "trees of one size are aligned to it");
+        let (level, full) = (level as usize, (self.terms >> level).trailing_ones() as usize);
         if self.partials.len() <= level + full {
             self.partials.resize(level + full + 1, 0.0);
         }
-        let carry = self.partials[level..level + full].iter().fold(terms[0], |carry, partial| partial + carry);
+        let carry = self.partials[level..level + full].iter().fold(sum, |carry, partial| partial + carry);
         self.partials[level + full] = carry;
-        self.terms += n as u64;
+        self.terms += 1 << level;
     }
 
     /// The sum of the terms so far; 0 of none.

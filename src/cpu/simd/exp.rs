@@ -89,6 +89,13 @@ impl<S: Simd> Exp<S> {
         sum_of_powers(self.simd, &EXP2, &sums, &r, d, self.lowest, between)
     }
 
+    /// As [`of`](Self::of), of up to a block.
+    #[inline(always)]
+    pub(in crate::cpu) fn of_some<const N: usize>(self, mut d: [S::f32s; N]) -> [S::f32s; N] {
+        self.together(&mut d, |_| {});
+        d
+    }
+
     #[inline(always)]
     fn together<const N: usize>(self, d: &mut [S::f32s; N], between: impl FnMut(usize)) {
         let (sums, r) = self.reduced(d);

@@ -11,9 +11,10 @@ pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod odds;
 mod powers;
+pub(super) mod quads;
 
 use fearless_simd::Level;
-pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask};
+pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask, SimdWiden};
 
 /// The widest native vector, in float32 lanes.
 pub(super) const MAX_LANES: usize = 16;
@@ -278,18 +279,6 @@ pub(super) fn load_rows<S: Simd>(simd: S, values: &[f32], at: usize, stride: usi
         *row = load(simd, unsafe { values.get_unchecked(at..at + lanes) }, 0);
     }
     rows
-}
-
-/// Stores what [`load_rows`] loads, the first vector first.
-#[inline(always)]
-pub(super) fn store_rows<S: Simd>(rows: &[S::f32s; MAX_LANES], values: &mut [f32], at: usize, stride: usize) {
-    let lanes = S::f32s::LEN;
-    check_rows(lanes, values, at, stride);
-    for (r, row) in rows.iter().enumerate().take(lanes) {
-        let at = at + r * stride;
-        // SAFETY: the last of these rows is in the slice, which was checked.
-        row.store_slice(unsafe { values.get_unchecked_mut(at..at + lanes) });
-    }
 }
 
 /// One check for all rows; nothing in it can overflow.

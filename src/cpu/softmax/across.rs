@@ -11,14 +11,14 @@ use std::ops::Range;
 
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
-use super::group::{Group, Ledger};
+use super::group::{Group, Ledger, NONE};
 use super::tile::Tile;
-use super::turn::{turn_in, turn_out};
+use super::turn::{PADDED, TileRows, turn_out};
 use super::{MAX_ROWS, PartKernel, Rows};
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, SimdMask};
+use crate::cpu::simd::{BLOCK, Kernel, MAX_LANES, Simd, SimdBase, SimdMask, load_lanes};
 use crate::cpu::tensor::{LineWriter, Part};
 
 /// Logits of the rows that are worked on together, where they are enough to fill vectors: a part of the second cache.
@@ -33,6 +33,10 @@ pub(super) struct Scratch {
     x: Aligned,
     capped: Capped,
     buffer: Vec<f32>,
+    /// Of the gradient, where it is not stored class by class.
+    rows: Aligned,
+    /// Of a tile that not all rows are of.
+    padded: Aligned,
 }
 
 impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
@@ -45,7 +49,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let together = Group::rows::<S>(GROUP, classes);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
-        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out, exp) };
+        let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out) };
         // Of no classes either way gives the same.
         let is_turned = part.layout().inner() == 1 && classes > 0;
         // Each plane has its own, whose lines go on from group to group; but for planes that are too many, or too short.
@@ -89,18 +93,22 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         scratch: &mut Scratch,
     ) {
         let Self { simd, rows, classes, .. } = *self;
-        let Scratch { x, capped, buffer } = scratch;
+        let Scratch { x, capped, buffer, rows: gradient, padded } = scratch;
+        padded.extend_to(PADDED);
         let place = Place::of::<S, TURNED>(group, classes);
         let values = group.tiles::<S>() * S::f32s::LEN * classes.max(1);
         x.extend_to(values);
         let (mut e, mut low, mut slopes): (_, &[f32], &[f32]) = (&mut x[..values], &[], &[]);
+        let (is_kept, mut are_near) = (!writers.is_empty(), true);
         simd.vectorize(
             #[inline(always)]
             || {
                 self.ledger.read_labels(group);
                 let logits = self.logits::<TURNED>(place, part, e, buffer);
                 if let Some(softcap) = rows.options.softcap.filter(|_| EXTRA) {
-                    self.turn_in(group, 0..group.tiles::<S>(), logits, e);
+                    for k in 0..group.tiles::<S>() {
+                        self.turn_in(place, k, logits, padded, e);
+                    }
                     cap(e, softcap, capped);
                     (e, low, slopes) = (&mut capped.high, &capped.low, &capped.slope);
                 }
@@ -111,15 +119,19 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                     }
                     if TURNED && low.is_empty() {
                         // Turning keeps other parts of a processor busy than exponentials do.
-                        self.turn_in(group, k..k + 1, logits, e);
+                        self.turn_in(place, k, logits, padded, e);
                     }
                     let of_tile = place.tile(k);
-                    self.statistics[k] = if EXTRA {
+                    let is_near;
+                    (self.statistics[k], is_near) = if EXTRA {
                         let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
-                        self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low, None)
+                        (self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low, None), false)
+                    } else if is_kept {
+                        self.statistics_of::<true>(place, k, part, &mut e[of_tile])
                     } else {
-                        self.statistics_of(place, k, part, &mut e[of_tile])
+                        self.statistics_of::<false>(place, k, part, &mut e[of_tile])
                     };
+                    are_near &= is_near;
                 }
             },
         );
@@ -127,13 +139,14 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         ledger.conclude(
             group,
             part,
+            are_near,
             #[inline(always)]
             |k| statistics[k],
         );
         if !writers.is_empty() {
             simd.vectorize(
                 #[inline(always)]
-                || self.gradient::<EXTRA, TURNED>(place, e, slopes, buffer, part, writers),
+                || self.gradient::<EXTRA, TURNED>(place, e, slopes, gradient, part, writers),
             );
         }
     }
@@ -166,33 +179,44 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         &[]
     }
 
-    /// Statistics of a tile in planes, of rows that have nothing but logits. If not all of them are near 0, the logits are read once
-    /// more.
+    /// Statistics of a tile in planes, of rows that have nothing but logits, and whether all of them are near 0. If not, the
+    /// logits are read once more.
     #[inline(always)]
-    fn statistics_of(&self, place: Place, k: usize, part: &Part<'_>, x: &mut [f32]) -> Statistics<S> {
+    fn statistics_of<const KEPT: bool>(
+        &self,
+        place: Place,
+        k: usize,
+        part: &Part<'_>,
+        x: &mut [f32],
+    ) -> (Statistics<S>, bool) {
         let tile = self.tile(k, place);
-        let (statistics, are_near) = tile.near(x);
-        if are_near.all_true() {
-            return statistics;
-        }
+        let (mut statistics, are_near) = tile.near::<KEPT>(self.classes, x);
         let first = k * S::f32s::LEN;
         let n = S::f32s::LEN.min(place.group.n - first);
+        if are_near.all_true() {
+            if self.ledger.takes_logits() {
+                let mut targets = [f32::NEG_INFINITY; MAX_LANES];
+                for (lane, target) in targets[..n].iter_mut().enumerate() {
+                    let class = self.ledger.class[first + lane];
+                    if class != NONE {
+                        *target = part.logit(place.group.first + first + lane, class as usize);
+                    }
+                }
+                statistics.target = load_lanes(self.simd, &targets);
+            }
+            return (statistics, true);
+        }
         for (c, column) in x.chunks_mut(place.stride).enumerate() {
             part.read_column(place.group.first + first, c, &mut column[..n]);
         }
-        tile.statistics::<false>(x, &[], Some(are_near))
+        (tile.statistics::<false>(x, &[], Some((statistics, are_near))), false)
     }
 
-    /// Turns rows next to one another into tiles.
+    /// Turns the rows of tile `k`, if there are logits whose rows are next to one another.
     #[inline(always)]
-    fn turn_in(&self, group: Group, tiles: Range<usize>, logits: &[f32], x: &mut [f32]) {
-        let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
-        if logits.is_empty() {
-            return;
-        }
-        for k in tiles {
-            let of_tile = k * lanes * classes..(k + 1) * lanes * classes;
-            turn_in(simd, &logits[of_tile.start..], classes, lanes.min(group.n - k * lanes), &mut x[of_tile]);
+    fn turn_in(&self, place: Place, k: usize, logits: &[f32], padded: &mut [f32], x: &mut [f32]) {
+        if !logits.is_empty() {
+            place.rows::<S>(k, logits, padded).turn_in(self.simd, &mut x[place.tile(k)]);
         }
     }
 
@@ -203,16 +227,16 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         place: Place,
         e: &mut [f32],
         slopes: &[f32],
-        buffer: &mut Vec<f32>,
+        rows: &mut Aligned,
         part: &Part<'_>,
         writers: &mut [LineWriter<'_>],
     ) {
-        let Self { simd, rows, classes, ref ledger, .. } = *self;
+        let Self { simd, classes, ref ledger, .. } = *self;
         let group = place.group;
         let (is_contiguous, size) = (part.layout().is_contiguous(), group.n * classes);
         let mut written = 0;
         if TURNED {
-            buffer.resize(e.len() + MAX_LANES, 0.0);
+            rows.extend_to(e.len() + BLOCK);
             if is_contiguous {
                 part.start_rows(&mut writers[0], group.first..group.first + group.n);
             }
@@ -220,16 +244,27 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         for (k, conclusion) in ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
             let of_tile = place.tile(k);
             let slopes = if slopes.is_empty() { slopes } else { &slopes[of_tile.clone()] };
-            let fates = if ledger.is_plain { None } else { Some(rows.fates(simd, ledger.classes_of(k), conclusion)) };
-            let tile = &mut e[of_tile.clone()];
-            self.tile(k, place).gradient::<EXTRA>(tile, slopes, conclusion, fates);
-            if TURNED {
-                if is_contiguous {
-                    // The tile before, whose rows have left the registers.
-                    written += writers[0].push_blocks(simd, &buffer[written..of_tile.start]);
+            let fates =
+                if ledger.is_plain { None } else { Some(self.rows.fates(simd, ledger.classes_of(k), conclusion)) };
+            let (tile, of_class) = (self.tile(k, place), &mut e[of_tile.clone()]);
+            if !TURNED {
+                for c in 0..classes {
+                    let value = tile.gradient::<EXTRA>(c, of_class, slopes, conclusion, fates.as_ref());
+                    value.store_slice(&mut of_class[c * place.stride..][..S::f32s::LEN]);
                 }
-                turn_out(simd, tile, classes, &mut buffer[of_tile.start..]);
+                continue;
             }
+            if is_contiguous {
+                // The tile before, whose rows have left the registers.
+                written += writers[0].push_blocks(simd, &rows[written..of_tile.start]);
+            }
+            turn_out(
+                simd,
+                classes,
+                &mut rows[of_tile.start..],
+                #[inline(always)]
+                |c| tile.gradient::<EXTRA>(c, of_class, slopes, conclusion, fates.as_ref()),
+            );
         }
         if !TURNED {
             let n = writers.len();
@@ -237,9 +272,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 part.push_column(simd, &mut writers[c % n], group.first, c, &column[..group.n]);
             }
         } else if is_contiguous {
-            writers[0].push_all(simd, &buffer[written..size]);
+            writers[0].push_all(simd, &rows[written..size]);
         } else {
-            part.push_rows(simd, &mut writers[0], group.first, &buffer[..size]);
+            part.push_rows(simd, &mut writers[0], group.first, &rows[..size]);
         }
     }
 }
@@ -269,5 +304,12 @@ impl Place {
     #[inline(always)]
     const fn tile(self, k: usize) -> Range<usize> {
         k * self.step..k * self.step + self.length
+    }
+
+    /// The rows of tile `k`, of logits whose rows are next to one another.
+    #[inline(always)]
+    fn rows<'a, S: Simd>(self, k: usize, logits: &'a [f32], padded: &'a mut [f32]) -> TileRows<'a> {
+        let (lanes, classes) = (S::f32s::LEN, self.length / S::f32s::LEN);
+        TileRows::new::<S>(&logits[k * self.length..], classes, lanes.min(self.group.n - k * lanes), padded)
     }
 }

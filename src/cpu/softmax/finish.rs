@@ -5,7 +5,7 @@ use crate::cpu::simd::math::{Margin, ln_parts, weighted};
 use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
 /// Bundles that are finished together at most: enough that the steps of one need not wait for each other.
-pub(super) const TILES: usize = 8;
+pub(in crate::cpu) const TILES: usize = 8;
 
 /// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
 pub(in crate::cpu) trait MarginLoss: Sync {
@@ -51,6 +51,8 @@ pub(super) struct Statistics<S: Simd> {
     pub(super) deficit: S::f32s,
     pub(super) target: S::f32s,
     pub(super) target_low: S::f32s,
+    /// The target's exponential relative to 0; used where that is the reference, of rows that are [near](Self::are_near).
+    pub(super) target_exp: S::f32s,
     pub(super) class_weight: S::f32s,
     pub(super) row_weight: S::f32s,
 }
@@ -64,6 +66,7 @@ impl Bundle {
             deficit: load_lanes(simd, &self.deficit),
             target: load_lanes(simd, &self.target),
             target_low: load_lanes(simd, &self.target_low),
+            target_exp: splat(simd, 0.0),
             class_weight: load_lanes(simd, &self.class_weight),
             row_weight: load_lanes(simd, &self.row_weight),
         }
@@ -91,6 +94,7 @@ impl<S: Simd> Statistics<S> {
             deficit: zero,
             target: zero,
             target_low: zero,
+            target_exp: zero,
             class_weight: zero,
             row_weight: zero,
         }

@@ -3,7 +3,7 @@
 use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
 use super::near::Near;
 use super::{MAX_ROWS, Rows, Standing};
-use crate::cpu::simd::exp::Exp;
+use crate::cpu::simd::memory::{LINE, prefetch};
 use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, load, splat};
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};
@@ -56,15 +56,14 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
 }
 
 impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
-    /// `exp` is the exponential that statistics are made with.
-    pub(super) fn new(simd: S, rows: &'s Rows<'r, M>, part: &Part<'_>, out: RowOutputs<'s>, exp: Exp<S>) -> Self {
+    pub(super) fn new(simd: S, rows: &'s Rows<'r, M>, part: &Part<'_>, out: RowOutputs<'s>) -> Self {
         let classes = part.layout().classes() as usize;
         let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
         Self {
             simd,
             rows,
             classes,
-            near: rows.options.is_of_margin().then(|| Near::new(simd, exp, &rows.finishing(classes))),
+            near: rows.options.is_of_margin().then(|| Near::new(simd, &rows.finishing(classes))),
             plain_targets: rows.job.plain_targets().filter(|_| !has_weights),
             class: [NONE; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
@@ -81,6 +80,9 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     #[inline(always)]
     pub(super) fn read_labels(&mut self, Group { first, n }: Group) {
         if let Some(all) = self.plain_targets {
+            // Where memory is read in order nobody has to ask for what comes next; but these are few between many others.
+            let next = all.as_ptr().wrapping_add(first + 2 * n);
+            (0..n.div_ceil(LINE / size_of::<i32>())).for_each(|i| prefetch(next.cast::<u8>().wrapping_add(i * LINE)));
             // Not a copy of a slice, which would be a call.
             for (class, &target) in self.class.iter_mut().zip(&all[first..first + n]) {
                 *class = target as u32;
@@ -101,6 +103,16 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
         self.plain_targets.is_some()
     }
 
+    /// Whether a row that is near 0 is finished with the logit of its target: for the log-partition.
+    #[inline(always)]
+    pub(super) const fn takes_logits(&self) -> bool {
+        self.near.is_none() || self.has_details()
+    }
+
+    const fn has_details(&self) -> bool {
+        !self.out.details.is_empty()
+    }
+
     /// The classes of tile `k`.
     #[inline(always)]
     pub(super) fn classes_of(&self, k: usize) -> S::u32s {
@@ -108,15 +120,58 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     }
 
     /// Finishes the rows of a group, adds them to the totals, and fills in what is asked for of each. `statistics` gives those of a
-    /// tile, without weights.
+    /// tile, without weights; `are_near` says that all rows are near 0, and their targets too.
+    #[inline(always)]
+    pub(super) fn conclude(
+        &mut self,
+        group: Group,
+        part: &Part<'_>,
+        are_near: bool,
+        statistics: impl Fn(usize) -> Statistics<S>,
+    ) {
+        let is_whole = group.n.is_power_of_two() && group.n >= S::f32s::LEN && !self.has_details();
+        if is_whole && are_near && self.has_plain_targets() && self.near.is_some() {
+            self.conclude_plain(group, statistics);
+        } else {
+            self.conclude_any(group, part, is_whole, statistics);
+        }
+    }
+
     #[inline(never)]
-    pub(super) fn conclude(&mut self, group: Group, part: &Part<'_>, statistics: impl Fn(usize) -> Statistics<S>) {
+    fn conclude_plain(&mut self, group: Group, statistics: impl Fn(usize) -> Statistics<S>) {
+        let Self { simd, rows, near, conclusions, is_plain, totals, out, .. } = self;
+        let (simd, Some(near)) = (*simd, near) else { return };
+        let tiles = group.tiles::<S>();
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let mut losses = [splat(simd, 0.0); TILES];
+                // Of the number that most groups have it is compiled as such.
+                if tiles == TILES {
+                    near.plain(statistics, &mut losses, conclusions);
+                    totals.push_tiles(simd, group.first, &losses, out.losses);
+                } else {
+                    near.plain(statistics, &mut losses[..tiles], conclusions);
+                    totals.push_tiles(simd, group.first, &losses[..tiles], out.losses);
+                }
+            },
+        );
+        *is_plain = rows.scale != 0.0;
+    }
+
+    #[inline(never)]
+    fn conclude_any(
+        &mut self,
+        group: Group,
+        part: &Part<'_>,
+        is_whole: bool,
+        statistics: impl Fn(usize) -> Statistics<S>,
+    ) {
         let Self { simd, rows, classes, plain_targets, .. } = *self;
         let (lanes, tiles) = (S::f32s::LEN, group.tiles::<S>());
         let Self { near, class, class_weight, row_weight, conclusions, is_plain, totals, out, row: buffer, .. } = self;
         let conclusions = &mut conclusions[..tiles];
         let finishing = rows.finishing(classes);
-        let is_whole = group.n == tiles * lanes && group.n.is_power_of_two() && out.details.is_empty();
         let is_done = simd.vectorize(
             #[inline(always)]
             || {
@@ -135,24 +190,21 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
                     !out.details.is_empty(),
                     conclusions,
                 );
-                let mut losses = [0.0; MAX_ROWS];
+                let mut losses = [zero; TILES];
                 let mut are_finite = zero.simd_eq(zero);
-                for (k, (to, conclusion)) in losses.chunks_exact_mut(lanes).zip(&*conclusions).enumerate() {
-                    let (mut loss, mut lse) = (conclusion.loss, conclusion.lse);
+                for (k, (to, conclusion)) in losses.iter_mut().zip(&*conclusions).enumerate() {
+                    let mut lse = conclusion.lse;
+                    *to = conclusion.loss;
                     if plain_targets.is_none() {
                         // Rows that do not count come to 0.
                         let counts = counts(simd, class, k);
-                        (loss, lse) = (counts.select(loss, zero), counts.select(lse, zero));
+                        (*to, lse) = (counts.select(*to, zero), counts.select(lse, zero));
                     }
-                    loss.store_slice(to);
                     are_finite &= lse.simd_eq(lse);
                 }
                 let is_done = is_whole && are_finite.all_true();
-                // Of the number that most groups have it is compiled as such.
-                if is_done && group.n == TILES * lanes {
-                    totals.push_rows(group.first, &losses[..TILES * lanes], out.losses);
-                } else if is_done {
-                    totals.push_rows(group.first, &losses[..group.n], out.losses);
+                if is_done {
+                    totals.push_tiles(simd, group.first, &losses[..tiles], out.losses);
                 }
                 is_done
             },

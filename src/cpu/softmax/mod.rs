@@ -25,11 +25,12 @@ mod scratch;
 mod shared;
 mod short;
 mod stretch;
+mod tally;
 mod tile;
 mod turn;
 
 pub(super) use cap::exp_of_negative;
-pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions};
+pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions, TILES};
 pub(super) use row::row_statistics;
 
 use super::simd::{Instructions, MAX_LANES, Mask, Select, Simd, SimdBase, splat};
@@ -38,7 +39,7 @@ use super::{Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
-use finish::{Bundle, Conclusion, Finish, TILES};
+use finish::{Bundle, Conclusion, Finish};
 use group::NONE;
 use partition::Merged;
 use scratch::Scratch;
@@ -59,7 +60,7 @@ const MANY_LOGITS: usize = 1 << 17;
 const SEGMENT: usize = 16_384;
 
 /// Short rows that are worked on together, at most.
-pub(super) const MAX_ROWS: usize = TILES * MAX_LANES;
+const MAX_ROWS: usize = TILES * MAX_LANES;
 
 /// Evaluates a loss of the margin between the target and the other classes.
 pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<'_>) -> Result<Outcome> {

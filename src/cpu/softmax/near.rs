@@ -4,20 +4,26 @@ use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics, 
 use super::partition::near_sums;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::{Margin, log2_roughly};
-use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, splat};
+use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdFloat, SimdMask, splat};
 
-/// Octaves from 0 within which a target's logit is near it: its odds are a normal number then, whatever the sum of its row.
-const NEAR_TARGETS: f32 = 64.0;
+/// What the exponential of a target lies between: the odds against it are a normal number then, whatever the sum of its row.
+const NEAR_TARGETS: [f32; 2] = [1.0 / (1_u64 << 63) as f32, (1_u64 << 63) as f32];
+
+impl<S: Simd> Statistics<S> {
+    /// Which rows are near 0, sum and target; their reference is that.
+    #[inline(always)]
+    pub(super) fn are_near(&self, simd: S) -> Mask<S> {
+        let [least, most] = NEAR_TARGETS.map(|exp| splat(simd, exp));
+        let is_target_near = self.target_exp.simd_ge(least) & self.target_exp.simd_le(most);
+        near_sums(simd, self.sum) & is_target_near & self.reference.simd_eq(splat(simd, 0.0))
+    }
+}
 
 /// What rows near 0 are finished with.
 pub(super) struct Near<'a, S: Simd, M> {
     simd: S,
     loss: &'a M,
-    /// With a factor of one over the temperature.
-    exp: Exp<S>,
-    /// The largest logit of a target that is near.
-    limit: S::f32s,
-    /// What the exponentials in a sum owe to the rounding of their factor, for each octave of it.
+    /// What exponentials and their sums owe to the rounding of their factor, for each octave from 1, as a part of them.
     excess: S::f32s,
     /// What gradients are multiplied by; absent if there are none.
     scale: Option<S::f32s>,
@@ -31,43 +37,33 @@ impl SoftmaxOptions {
 }
 
 impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
-    /// `exp` has a factor of one over the temperature.
     #[inline(always)]
-    pub(super) fn new(simd: S, exp: Exp<S>, finish: &Finish<'a, M>) -> Self {
+    pub(super) fn new(simd: S, finish: &Finish<'a, M>) -> Self {
         let of = |value| splat(simd, value);
         let inverse_t = finish.options.inverse_temperature();
-        let octave = std::f32::consts::LN_2 / inverse_t;
         let scale = finish.gradient_scale.map(|scale| (scale / f64::from(finish.options.temperature)) as f32);
         Self {
             simd,
             loss: finish.loss,
-            exp,
-            limit: of(NEAR_TARGETS * octave),
-            excess: of(-Exp::<S>::excess(inverse_t) * octave),
+            excess: of(Exp::<S>::excess(inverse_t) * std::f32::consts::LN_2),
             scale: scale.map(of),
         }
     }
 
-    /// With `sum` that of the exponentials of the other classes, relative to 0, the odds against the target are
-    ///
-    /// ```text
-    /// e^z = sum exp(-x_t / T)
-    /// ```
-    ///
-    /// and no logarithm has to be taken but that of the loss.
+    /// The odds against the target are the sum of the other classes' exponentials over its own, and no logarithm has to be taken but
+    /// that of the loss.
     #[inline(always)]
     fn odds(&self, statistics: &Statistics<S>) -> S::f32s {
-        let Self { simd, exp, excess, .. } = *self;
-        statistics.sum * exp.of_two(-statistics.target, log2_roughly(simd, statistics.sum) * excess)
+        let odds = statistics.sum / statistics.target_exp;
+        let excess = log2_roughly(self.simd, odds) * self.excess;
+        odds.mul_add(-excess, odds)
     }
 
-    /// What rows with these [`odds`](Self::odds) come to, and which of them are near 0; others come to any numbers. There is no
-    /// log-partition.
+    /// What rows with these [`odds`](Self::odds) come to, if they are near 0; others come to any numbers. There is no log-partition.
     #[inline(always)]
-    fn conclude(&self, statistics: &Statistics<S>, odds: S::f32s) -> (Conclusion<S>, Mask<S>) {
-        let Self { simd, loss, limit, scale, .. } = *self;
-        let Statistics { reference, sum, target, class_weight, row_weight, .. } = *statistics;
-        let is_near = near_sums(simd, sum) & target.abs().simd_lt(limit) & reference.simd_eq(splat(simd, 0.0));
+    fn conclude(&self, statistics: &Statistics<S>, odds: S::f32s) -> Conclusion<S> {
+        let Self { simd, loss, scale, .. } = *self;
+        let Statistics { sum, class_weight, row_weight, .. } = *statistics;
         let margin = Margin::of_any_odds(simd, odds);
         let weight = class_weight * row_weight;
         let (term, slope) = loss.margin(simd, Exp::new(simd, 1.0), &margin);
@@ -77,7 +73,30 @@ impl<'a, S: Simd, M: MarginLoss> Near<'a, S, M> {
             conclusion.softmax = at_others / sum;
             conclusion.at_target = -at_others;
         }
-        (conclusion, is_near)
+        conclusion
+    }
+
+    /// As [`Finish::all`], of rows that all are near 0 and count with a weight of 1: their losses, and what their gradient takes.
+    #[inline(always)]
+    pub(super) fn plain(
+        &self,
+        statistics: impl Fn(usize) -> Statistics<S>,
+        losses: &mut [S::f32s],
+        conclusions: &mut [Conclusion<S>],
+    ) {
+        let one = splat(self.simd, 1.0);
+        // As in `Finish::all`.
+        for (k, loss) in losses.iter_mut().enumerate() {
+            *loss = self.odds(&statistics(k));
+        }
+        for (k, (loss, to)) in losses.iter_mut().zip(conclusions).enumerate() {
+            let statistics = Statistics { class_weight: one, row_weight: one, ..statistics(k) };
+            let Conclusion { loss: of_tile, softmax, at_target, .. } = self.conclude(&statistics, *loss);
+            *loss = of_tile;
+            if self.scale.is_some() {
+                (to.softmax, to.at_target) = (softmax, at_target);
+            }
+        }
     }
 }
 
@@ -102,10 +121,10 @@ impl<M: MarginLoss> Finish<'_, M> {
             *odds = near.odds(&statistics(k));
         }
         for (k, (to, odds)) in conclusions.iter_mut().zip(odds).enumerate() {
-            let (conclusion, are_near) = near.conclude(&statistics(k), odds);
-            *to = conclusion;
+            let (of_tile, are_near) = (statistics(k), statistics(k).are_near(simd));
+            *to = near.conclude(&of_tile, odds);
             if needs_lse || !(are_near | !counts(k)).all_true() {
-                self.complete(simd, &statistics(k), are_near, to);
+                self.complete(simd, &of_tile, are_near, to);
             }
         }
     }
@@ -142,11 +161,11 @@ mod tests {
     use crate::cpu::simd::{Kernel, Select, Simd, SimdBase, load, splat};
     use crate::cpu::softmax::partition::NEAR_SUMS;
 
-    /// Losses of rows of given sums and targets; NaN where one is not near 0.
+    /// Losses of rows of given sums and exponentials of targets; NaN where one is not near 0.
     struct Losses<'a> {
         temperature: f32,
         sums: &'a [f32],
-        targets: &'a [f32],
+        target_exps: &'a [f32],
     }
 
     impl Kernel for Losses<'_> {
@@ -158,15 +177,16 @@ mod tests {
                 SoftmaxOptions { temperature: self.temperature, softcap: None, z_loss: 0.0, label_smoothing: 0.0 };
             let loss = CrossEntropy::default();
             let finish = Finish { options: &options, loss: &loss, classes: 2, weight_sum: 2.0, gradient_scale: None };
-            let near = Near::new(simd, Exp::new(simd, options.inverse_temperature()), &finish);
+            let near = Near::new(simd, &finish);
             let one = splat(simd, 1.0);
             let mut losses = vec![0.0; self.sums.len()];
             for (i, to) in losses.chunks_exact_mut(S::f32s::LEN).enumerate() {
-                let [sum, target] = [self.sums, self.targets].map(|values| load(simd, values, i * S::f32s::LEN));
+                let [sum, target_exp] =
+                    [self.sums, self.target_exps].map(|values| load(simd, values, i * S::f32s::LEN));
                 let none = Statistics::none(simd);
-                let statistics = Statistics { sum, target, class_weight: one, row_weight: one, ..none };
-                let (conclusion, is_near) = near.conclude(&statistics, near.odds(&statistics));
-                is_near.select(conclusion.loss, splat(simd, f32::NAN)).store_slice(to);
+                let statistics = Statistics { sum, target_exp, class_weight: one, row_weight: one, ..none };
+                let conclusion = near.conclude(&statistics, near.odds(&statistics));
+                statistics.are_near(simd).select(conclusion.loss, splat(simd, f32::NAN)).store_slice(to);
             }
             losses
         }
@@ -178,26 +198,24 @@ mod tests {
         const STEPS: usize = 256;
         for temperature in [1.0_f32, 0.7, 13.0] {
             // Both from end to end, in octaves.
-            let [lowest, highest] = NEAR_SUMS.map(f32::log2);
-            let limit = NEAR_TARGETS * 0.999 * std::f32::consts::LN_2 * temperature;
-            let at = |i: usize| (i as f32 + 0.5) / STEPS as f32;
-            let sums: Vec<f32> =
-                (0..STEPS * STEPS).map(|i| (lowest + (highest - lowest) * at(i / STEPS)).exp2()).collect();
-            let targets: Vec<f32> = (0..STEPS * STEPS).map(|i| limit * (2.0 * at(i % STEPS) - 1.0)).collect();
+            let from_end_to_end = |[lowest, highest]: [f32; 2], i: usize| {
+                (lowest.log2() + (highest / lowest).log2() * ((i as f32 + 0.5) / STEPS as f32)).exp2()
+            };
+            let sums: Vec<f32> = (0..STEPS * STEPS).map(|i| from_end_to_end(NEAR_SUMS, i / STEPS)).collect();
+            let target_exps: Vec<f32> = (0..STEPS * STEPS).map(|i| from_end_to_end(NEAR_TARGETS, i % STEPS)).collect();
+            // What exponentials of an exact factor would have come to.
+            let exact = 1.0 - f64::from(excess(1.0 / temperature));
             for set in Instructions::ALL.into_iter().filter(|set| set.is_available()) {
-                let losses = set.run(Losses { temperature, sums: &sums, targets: &targets });
-                for ((&sum, &target), &loss) in sums.iter().zip(&targets).zip(&losses) {
-                    let factor = 1.0 / temperature;
-                    let (octaves, sum) = (f64::from(target * factor).abs() / 2.0_f64.ln(), f64::from(sum));
-                    // What exponentials of an exact factor would have added up to.
-                    let margin = sum.ln() * (1.0 - f64::from(excess(factor))) - f64::from(target) * f64::from(factor);
+                let losses = set.run(Losses { temperature, sums: &sums, target_exps: &target_exps });
+                for ((&sum, &target_exp), &loss) in sums.iter().zip(&target_exps).zip(&losses) {
+                    let margin = (f64::from(sum).ln() - f64::from(target_exp).ln()) * exact;
                     let want = margin.exp().ln_1p();
-                    // 2.9 for the exponential, 1/2 for the product and 3 for the logarithm; without a fused instruction the exponent rounds.
-                    let tolerance = U * (6.5 + if set == Instructions::Baseline { octaves } else { 0.0 });
+                    // 1/2 for the quotient, 1/2 for what the exact factor takes of it, and 3 for the logarithm; of the odds, a part of
+                    // which at most the loss is off by.
                     let loss = f64::from(loss);
                     assert!(
-                        (loss - want).abs() <= tolerance * want,
-                        "{set:?}: sum {sum}, target {target}: {loss}, not {want}"
+                        (loss - want).abs() <= 4.0 * U * want,
+                        "{set:?}: sum {sum}, target's exponential {target_exp}: {loss}, not {want}"
                     );
                 }
             }

@@ -2,10 +2,10 @@
 
 use super::Fates;
 use super::finish::{Conclusion, Statistics};
-use super::partition::near_sums;
+use super::tally::Tally;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::at_least;
-use crate::cpu::simd::{BLOCK, Mask, Select, Simd, SimdBase, load, splat};
+use crate::cpu::simd::{BLOCK, Mask, Select, Simd, SimdBase, load, splat, total};
 
 /// Rows of a tile of shape (classes, lanes).
 pub(super) struct Tile<'a, S: Simd> {
@@ -18,50 +18,45 @@ pub(super) struct Tile<'a, S: Simd> {
 }
 
 impl<S: Simd> Tile<'_, S> {
-    /// Turns logits into exponentials relative to 0, but for those of the targets, and gives the sums of the others, and which of the
-    /// rows are near 0. Of a row that is not, the exponentials are of no use.
+    /// Sums of exponentials relative to 0, and which of the rows are near that. If exponentials are `KEPT` they take the logits'
+    /// place, but for those of the targets; of a row that is not near they are of no use. The targets' logits are left out.
     #[inline(always)]
-    pub(super) fn near(&self, x: &mut [f32]) -> (Statistics<S>, Mask<S>) {
-        let Self { simd, exp, stride, targets, .. } = *self;
-        let (lanes, zero, one) = (S::f32s::LEN, splat(simd, 0.0), S::u32s::splat(simd, 1));
-        let mut class = S::u32s::splat(simd, 0);
-        let (mut target, mut sums) = (splat(simd, f32::NEG_INFINITY), [zero; 4]);
-        macro_rules! add {
-            ($x:expr, $value:expr, $e:expr, $k:expr) => {
-                let is_target = targets.simd_eq(class);
-                target = is_target.select($value, target);
-                let e = is_target.select(zero, $e);
-                sums[$k] += e;
-                e.store_slice(&mut $x[$k * stride..$k * stride + lanes]);
-                class += one;
-            };
+    pub(super) fn near<const KEPT: bool>(&self, classes: usize, x: &mut [f32]) -> (Statistics<S>, Mask<S>) {
+        let mut tally = Tally::new(self.simd, self.targets);
+        let whole = classes / BLOCK * BLOCK;
+        for c in (0..whole).step_by(BLOCK) {
+            self.add::<BLOCK, KEPT>(c, x, &mut tally);
         }
-        for x in x.chunks_mut(4 * stride) {
-            if x.len() >= 3 * stride + lanes {
-                let mut values = [zero; BLOCK];
-                for (k, value) in values.iter_mut().enumerate() {
-                    *value = load(simd, x, k * stride);
-                }
-                let mut e = values;
-                exp.of_block(&mut e, |_| {});
-                add!(x, values[0], e[0], 0);
-                add!(x, values[1], e[1], 1);
-                add!(x, values[2], e[2], 2);
-                add!(x, values[3], e[3], 3);
-            } else {
-                for x in x.chunks_mut(stride) {
-                    let value = load(simd, x, 0);
-                    add!(x, value, exp.of(value), 0);
-                }
+        match classes - whole {
+            1 => self.add::<1, KEPT>(whole, x, &mut tally),
+            2 => self.add::<2, KEPT>(whole, x, &mut tally),
+            3 => self.add::<3, KEPT>(whole, x, &mut tally),
+            _ => {}
+        }
+        let statistics = tally.statistics();
+        (statistics, statistics.are_near(self.simd))
+    }
+
+    /// Adds classes `c..c + N`.
+    #[inline(always)]
+    fn add<const N: usize, const KEPT: bool>(&self, c: usize, x: &mut [f32], tally: &mut Tally<S>) {
+        let Self { simd, exp, stride, .. } = *self;
+        let mut values = [splat(simd, 0.0); N];
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = load(simd, x, (c + i) * stride);
+        }
+        let mut exps = exp.of_some(values);
+        tally.add(&mut exps);
+        if KEPT {
+            for (i, exp) in exps.iter().enumerate() {
+                exp.store_slice(&mut x[(c + i) * stride..][..S::f32s::LEN]);
             }
         }
-        let sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        (Statistics { sum, target, ..Statistics::none(simd) }, near_sums(simd, sum))
     }
 
     /// Turns logits into exponentials, but for those of the targets, and gives statistics of the classes other than the target;
-    /// without weights. `low` is what float32 rounds off of the logits; empty without a softcap. Rows that are near stay relative to
-    /// 0.
+    /// without weights. `low` is what float32 rounds off of the logits; empty without a softcap. Of rows that are near 0, by what
+    /// [`near`](Self::near) gave, the statistics stay those relative to 0.
     ///
     /// Four accumulators in turn: a lane's sum carries at most `classes / 4 + 3` roundings, 22 at most.
     #[inline(always)]
@@ -69,7 +64,7 @@ impl<S: Simd> Tile<'_, S> {
         &self,
         x: &mut [f32],
         low: &[f32],
-        are_near: Option<Mask<S>>,
+        near: Option<(Statistics<S>, Mask<S>)>,
     ) -> Statistics<S> {
         let Self { simd, exp, stride, targets, weights } = *self;
         let lanes = S::f32s::LEN;
@@ -111,7 +106,7 @@ impl<S: Simd> Tile<'_, S> {
         }
         for_classes!(mask);
         let mut reference = largest[0].max(largest[1]).max(largest[2].max(largest[3]));
-        if let Some(are_near) = are_near {
+        if let Some((_, are_near)) = near {
             reference = are_near.select(zero, reference);
         }
         let mut sums = [zero; 4];
@@ -139,44 +134,45 @@ impl<S: Simd> Tile<'_, S> {
             };
         }
         for_classes!(add);
+        let (mut sum, mut target_exp) = (total::<S>(&sums), zero);
+        if let Some((near, are_near)) = near {
+            (sum, target_exp) = (are_near.select(near.sum, sum), are_near.select(near.target_exp, zero));
+        }
         Statistics {
             reference,
-            sum: (sums[0] + sums[1]) + (sums[2] + sums[3]),
+            sum,
             deficit: (deficits[0] + deficits[1]) + (deficits[2] + deficits[3]),
             target,
             target_low,
+            target_exp,
             ..Statistics::none(simd)
         }
     }
 
-    /// Turns the exponentials into the gradient; where a row has no target, if there may be such, into the constant beside that. The
-    /// slopes are those of a softcap, or none.
+    /// The gradient of class `c`, from its exponentials in the tile `e`; where a row has no target, if there may be such, the constant
+    /// beside that. The slopes are those of a softcap, or none.
     #[inline(always)]
     pub(super) fn gradient<const EXTRA: bool>(
         &self,
-        e: &mut [f32],
+        c: usize,
+        e: &[f32],
         slopes: &[f32],
         conclusion: &Conclusion<S>,
-        fates: Option<Fates<S>>,
-    ) {
+        fates: Option<&Fates<S>>,
+    ) -> S::f32s {
         let Self { simd, stride, targets, weights, .. } = *self;
-        let lanes = S::f32s::LEN;
-        let (mut class, one) = (S::u32s::splat(simd, 0), S::u32s::splat(simd, 1));
         let Conclusion { softmax, share, at_target, .. } = *conclusion;
-        for (c, g) in e.chunks_mut(stride).enumerate() {
-            let mut value = load(simd, g, 0) * softmax;
-            if EXTRA {
-                value -= weights.map_or(share, |weights| share * splat(simd, weights[c]));
-            }
-            value = targets.simd_eq(class).select(at_target, value);
-            class += one;
-            if EXTRA && !slopes.is_empty() {
-                value *= load(simd, slopes, c * stride);
-            }
-            if let Some(Fates { has_target, constant }) = &fates {
-                value = has_target.select(value, *constant);
-            }
-            value.store_slice(&mut g[..lanes]);
+        let mut value = load(simd, e, c * stride) * softmax;
+        if EXTRA {
+            value -= weights.map_or(share, |weights| share * splat(simd, weights[c]));
         }
+        value = targets.simd_eq(S::u32s::splat(simd, c as u32)).select(at_target, value);
+        if EXTRA && !slopes.is_empty() {
+            value *= load(simd, slopes, c * stride);
+        }
+        if let Some(Fates { has_target, constant }) = fates {
+            value = has_target.select(value, *constant);
+        }
+        value
     }
 }

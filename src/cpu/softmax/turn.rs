@@ -1,85 +1,90 @@
 //! Rows next to one another, turned into tiles and back in registers.
 
 use super::TURNED;
-use crate::cpu::simd::{MAX_LANES, Simd, SimdBase, load, load_rows, splat, store_rows};
+use crate::cpu::simd::quads::{load_quads, store_quads};
+use crate::cpu::simd::{BLOCK, Block, MAX_LANES, Simd, SimdBase, splat};
 
-/// Turns `n` rows, next to one another, into a tile. Vectors reach into what `rows` has behind them; if that is too little, it is
-/// taken to be 0, and so are lanes without a row.
-#[inline(always)]
-pub(super) fn turn_in<S: Simd>(simd: S, rows: &[f32], classes: usize, n: usize, tile: &mut [f32]) {
-    let lanes = S::f32s::LEN;
-    let reach = (lanes - 1) * classes + classes.next_multiple_of(lanes);
-    let padded;
-    let rows = if rows.len() < reach {
-        padded = with_zeros(&rows[..n * classes]);
-        &padded[..reach]
-    } else {
-        &rows[..reach]
-    };
-    for c in (0..classes).step_by(lanes) {
-        let rows = load_rows(simd, rows, c, classes);
-        let tile = &mut tile[c * lanes..classes.min(c + lanes) * lanes];
-        macro_rules! turn {
-            ($n:literal) => {
-                let columns = transposed::<S>(rows);
-                for (column, tile) in columns[..$n.min(lanes)].iter().zip(tile.chunks_exact_mut(lanes)) {
-                    column.store_slice(tile);
-                }
-            };
+/// Numbers that the rows of a tile may reach over.
+pub(super) const PADDED: usize = TURNED * MAX_LANES;
+
+/// As many rows as a vector has lanes, next to one another.
+#[derive(Clone, Copy)]
+pub(super) struct TileRows<'a> {
+    /// To the end of the last row, and of four numbers at its front.
+    rows: &'a [f32],
+    classes: usize,
+}
+
+impl<'a> TileRows<'a> {
+    /// The first `n` rows. Vectors reach into what `rows` has behind them; if that is too little, the rows move to `padded`, with 0
+    /// behind them.
+    #[inline(always)]
+    pub(super) fn new<S: Simd>(rows: &'a [f32], classes: usize, n: usize, padded: &'a mut [f32]) -> Self {
+        let reach = (S::f32s::LEN - 1) * classes + classes.max(BLOCK);
+        if rows.len() >= reach {
+            return Self { rows: &rows[..reach], classes };
         }
-        // What is not stored is not computed.
-        match classes - c {
-            0..=4 => {
-                turn!(4);
-            }
-            5..=8 => {
-                turn!(8);
-            }
-            9..=12 => {
-                turn!(12);
-            }
-            _ => {
-                turn!(16);
+        let (own, rest) = padded.split_at_mut(n * classes);
+        own.copy_from_slice(&rows[..n * classes]);
+        rest.fill(0.0);
+        Self { rows: &padded[..reach], classes }
+    }
+
+    /// Four classes from `c` on, a row a lane. Behind the last class are numbers of no meaning.
+    #[inline(always)]
+    pub(super) fn quad<S: Simd>(&self, simd: S, c: usize) -> Block<S> {
+        assert!(c <= self.classes.saturating_sub(BLOCK));
+        // SAFETY: the rows reach as far, by `new`.
+        unsafe { load_quads(simd, self.rows.as_ptr().add(c), self.classes) }
+    }
+
+    /// The last `N` classes.
+    #[inline(always)]
+    pub(super) fn last<S: Simd, const N: usize>(&self, simd: S) -> [S::f32s; N] {
+        const { assert!(N <= BLOCK) };
+        let quad = self.quad(simd, self.classes.saturating_sub(BLOCK));
+        let mut last = [quad[0]; N];
+        for (i, vector) in last.iter_mut().enumerate() {
+            *vector = if self.classes < BLOCK { quad[i] } else { quad[BLOCK - N + i] };
+        }
+        last
+    }
+
+    /// Turns the rows into a tile.
+    #[inline(always)]
+    pub(super) fn turn_in<S: Simd>(&self, simd: S, tile: &mut [f32]) {
+        let lanes = S::f32s::LEN;
+        let tile = &mut tile[..self.classes * lanes];
+        for c in quads(self.classes) {
+            for (vector, to) in self.quad(simd, c).iter().zip(tile[c * lanes..].chunks_exact_mut(lanes)) {
+                vector.store_slice(to);
             }
         }
     }
 }
 
-/// The rows of a tile, and 0 behind them.
-fn with_zeros(rows: &[f32]) -> [f32; (TURNED + 1) * MAX_LANES] {
-    let mut padded = [0.0; (TURNED + 1) * MAX_LANES];
-    padded[..rows.len()].copy_from_slice(rows);
-    padded
+/// Where the quads of a row begin: the last of them ends with the row, and may overlap the one before.
+#[inline(always)]
+fn quads(classes: usize) -> impl Iterator<Item = usize> {
+    let last = classes.saturating_sub(BLOCK);
+    (0..classes).step_by(BLOCK).map(
+        #[inline(always)]
+        move |c| c.min(last),
+    )
 }
 
-/// Turns a tile into rows next to one another. What is behind them is overwritten, up to a vector.
+/// Stores a tile as rows next to one another; `column` gives a class. What is behind the rows is overwritten, up to four numbers.
 #[inline(always)]
-pub(super) fn turn_out<S: Simd>(simd: S, tile: &[f32], classes: usize, rows: &mut [f32]) {
-    let lanes = S::f32s::LEN;
-    let rows = &mut rows[..lanes * classes + lanes];
-    // A vector may reach into the front of the next row, which is stored after it: rows in order, and the last classes first.
-    for c in (0..classes).step_by(lanes).rev() {
-        let mut columns = [splat(simd, 0.0); MAX_LANES];
-        for (i, column) in columns.iter_mut().enumerate().take(lanes.min(classes - c)) {
-            *column = load(simd, tile, (c + i) * lanes);
+pub(super) fn turn_out<S: Simd>(simd: S, classes: usize, rows: &mut [f32], column: impl Fn(usize) -> S::f32s) {
+    let rows = &mut rows[..S::f32s::LEN * classes + BLOCK];
+    for c in quads(classes) {
+        let mut quad = [splat(simd, 0.0); BLOCK];
+        for (i, vector) in quad.iter_mut().enumerate() {
+            if i < classes {
+                *vector = column(c + i);
+            }
         }
-        store_rows::<S>(&transposed::<S>(columns), rows, c, classes);
+        // SAFETY: the last row begins at (lanes - 1) * classes, and four numbers from its class c on end before classes + 4.
+        unsafe { store_quads::<S>(&quad, rows.as_mut_ptr().add(c), classes) };
     }
-}
-
-/// The transpose of the first vectors, as many as there are lanes.
-///
-/// One round interleaves the two halves of the vectors, which as a whole moves element `k` to `2k`, or `2k + 1` behind the half:
-/// a rotation of the index's bits. After as many rounds as a lane's index has bits, row and lane have changed places.
-#[inline(always)]
-fn transposed<S: Simd>(mut vectors: [S::f32s; MAX_LANES]) -> [S::f32s; MAX_LANES] {
-    let half = S::f32s::LEN / 2;
-    for _ in 0..S::f32s::LEN.ilog2() {
-        let before = vectors;
-        for i in 0..half {
-            vectors[2 * i] = before[i].zip_low(before[i + half]);
-            vectors[2 * i + 1] = before[i].zip_high(before[i + half]);
-        }
-    }
-    vectors
 }

@@ -139,9 +139,9 @@ impl Part<'_> {
     /// Fetches `n` logits that come [`AHEAD`] bytes behind those from `at` on.
     #[inline(always)]
     pub(in crate::cpu) fn fetch_ahead(&self, at: usize, n: usize) {
-        let from = self.tensor.input.bytes(at).wrapping_add(AHEAD);
+        let from = self.tensor.input.bytes(at);
         for line in 0..(n * self.tensor.input.element_bytes()).div_ceil(LINE) {
-            prefetch_second(from.wrapping_add(LINE * line));
+            crate::cpu::simd::memory::fetch_in_steps(from.wrapping_add(LINE * line));
         }
     }
 

@@ -15,12 +15,16 @@
 //! Each step goes over all rows of a group, in a function of its own, whose loop has all registers to itself.
 
 mod exponentials;
+mod few;
 mod gradient;
 mod sums;
+
+use few::{FEW, Values};
 
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
 use super::group::{Group, Ledger};
+use super::turn::PADDED;
 use super::{MAX_ROWS, PartKernel, Rows};
 use crate::DType;
 use crate::cpu::RowTotals;
@@ -40,6 +44,7 @@ pub(super) struct Scratch {
     /// Of the rows before those that are read, written meanwhile.
     gradient: Aligned,
     capped: Capped,
+    padded: Aligned,
 }
 
 impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
@@ -62,7 +67,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
             sums: [splat(simd, 0.0); TILES],
-            ledger: Ledger::new(simd, rows, part, out, exp),
+            ledger: Ledger::new(simd, rows, part, out),
         };
         let mut writer = part.writer();
         let mut unwritten = 0;
@@ -107,12 +112,13 @@ struct Known {
     deficit: [f32; MAX_ROWS],
     target: [f32; MAX_ROWS],
     target_low: [f32; MAX_ROWS],
+    target_exp: [f32; MAX_ROWS],
 }
 
 impl Default for Known {
     fn default() -> Self {
         let zero = [0.0; MAX_ROWS];
-        Self { reference: zero, deficit: zero, target: zero, target_low: zero }
+        Self { reference: zero, deficit: zero, target: zero, target_low: zero, target_exp: zero }
     }
 }
 
@@ -137,6 +143,14 @@ impl<'a> Neighbours<'a> {
         match self {
             Self::Widened(x) => x.len(),
             Self::Narrow(part, group) => group.n * part.layout().classes() as usize,
+        }
+    }
+
+    /// Where all are in float32.
+    const fn in_float32(&self) -> Option<&'a [f32]> {
+        match *self {
+            Self::Widened(x) => Some(x),
+            Self::Narrow(..) => None,
         }
     }
 
@@ -192,17 +206,19 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         unwritten: &mut usize,
     ) {
         let Self { simd, rows, classes, .. } = *self;
-        let Scratch { buffer, exponentials: e, gradient, capped } = scratch;
+        let Scratch { buffer, exponentials: e, gradient, capped, padded } = scratch;
+        padded.extend_to(PADDED);
         // Vectors reach behind the last row.
         let size = group.n.next_multiple_of(S::f32s::LEN) * classes + block_len::<S>();
         e.extend_to(size);
         gradient.extend_to(size);
-        let before = writer.as_deref_mut().map(|writer| (&gradient[..*unwritten], writer));
+        let has_gradient = writer.is_some();
+        let mut before = writer.as_deref_mut().map(|writer| (&gradient[..*unwritten], writer));
         let mut ahead = part.lines_ahead(part.row_start(group.first), group.n * classes);
         let logits;
         let mut low: &[f32] = &[];
         if EXTRA {
-            if let Some((before, writer)) = before {
+            if let Some((before, writer)) = before.take() {
                 writer.push_all(simd, before);
             }
             ahead.fetch_left(ahead.left());
@@ -214,17 +230,33 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             logits = Neighbours::Widened(x);
         } else {
             logits = Neighbours::of(part, group, buffer);
+        }
+        let is_few = !EXTRA && classes <= FEW;
+        let of_logits = logits.in_float32().filter(|_| is_few && !has_gradient);
+        if !EXTRA && of_logits.is_none() {
             self.exponentials(&logits, e, before, &mut ahead);
         }
-        self.find_targets(group, &logits, low, e);
-        let are_near = self.add_up(group, e, &mut ahead);
+        let are_near = if is_few {
+            let values = of_logits.map_or(Values::Exponentials(e), Values::Logits);
+            self.add_up_few(group, values, padded, &mut ahead)
+        } else {
+            self.take_targets(group, e);
+            self.add_up(group, e, &mut ahead)
+        };
+        if EXTRA || !are_near || self.ledger.takes_logits() {
+            self.find_logits(group, &logits, low);
+        }
         if EXTRA || !are_near {
+            if of_logits.is_some() {
+                self.exponentials(&logits, e, None, &mut ahead);
+            }
             self.redo_odd_rows::<EXTRA>(group, &logits, low, e);
         }
         let Self { known, sums, ledger, .. } = self;
         ledger.conclude(
             group,
             part,
+            !EXTRA && are_near,
             #[inline(always)]
             |k| {
                 let at = k * S::f32s::LEN;
@@ -234,6 +266,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                     deficit: load(simd, &known.deficit, at),
                     target: load(simd, &known.target, at),
                     target_low: load(simd, &known.target_low, at),
+                    target_exp: load(simd, &known.target_exp, at),
                     ..Statistics::none(simd)
                 }
             },

@@ -1,68 +1,76 @@
 //! Rows, told apart: their targets are taken out, and the rest of each is added up.
 
+use super::few::FEW;
 use super::{Neighbours, Work};
 use crate::cpu::simd::gather::{gather, scatter};
 use crate::cpu::simd::{
     MAX_LANES, Mask, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows,
     load_vector_up_to, splat, to_lanes,
 };
-use crate::cpu::softmax::finish::MarginLoss;
+use crate::cpu::softmax::finish::{MarginLoss, Statistics};
 use crate::cpu::softmax::group::{Group, NONE};
-use crate::cpu::softmax::partition::{NEAR_SUMS, near_sums};
+use crate::cpu::softmax::partition::NEAR_SUMS;
 use crate::cpu::tensor::LinesAhead;
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
-    /// Finds targets and weights, and takes the targets' exponentials out.
+    /// Reads the labels, and takes the targets' exponentials out.
     ///
     /// Of all rows before the first is added up: a vector that is loaded right behind a store into it waits for that.
     #[inline(never)]
-    pub(super) fn find_targets(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32], e: &mut [f32]) {
+    pub(super) fn take_targets(&mut self, group: Group, e: &mut [f32]) {
         let Self { simd, classes, starts, ref mut known, ref mut ledger, .. } = *self;
         let lanes = S::f32s::LEN;
         ledger.read_labels(group);
         known.reference[..group.n].fill(0.0);
         let e = &mut e[..group.n * classes];
-        let mut found = 0;
-        if let (Neighbours::Widened(x), true) = (logits, ledger.has_plain_targets()) {
-            let x = &x[..e.len()];
-            found = group.n / lanes * lanes;
+        let mut taken = 0;
+        if ledger.has_plain_targets() {
+            taken = group.n / lanes * lanes;
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    for (k, target) in known.target[..found].chunks_exact_mut(lanes).enumerate() {
-                        let (tile, at) = (k * lanes * classes, ledger.classes_of(k) + starts);
-                        // SAFETY: the survey has found all targets to be classes, and both slices have all rows of the tile. A check
+                    let tiles = e.chunks_exact_mut(lanes * classes);
+                    for (k, (exp, e)) in known.target_exp.chunks_exact_mut(lanes).zip(tiles).enumerate() {
+                        let at = ledger.classes_of(k) + starts;
+                        // SAFETY: the survey has found all targets to be classes, and all rows of the tile are in the slice. A check
                         // would take as long as the rest.
                         unsafe {
-                            gather(simd, x.as_ptr().add(tile), at).store_slice(target);
-                            scatter::<S>(splat(simd, 0.0), e.as_mut_ptr().add(tile), at);
+                            gather(simd, e.as_ptr(), at).store_slice(exp);
+                            scatter::<S>(splat(simd, 0.0), e.as_mut_ptr(), at);
                         }
                     }
                 },
             );
         }
-        for (i, target) in known.target[..group.n].iter_mut().enumerate().skip(found) {
-            // Where nothing is left out, the log-partition is that of all classes.
-            *target = f32::NEG_INFINITY;
+        for (i, exp) in known.target_exp[..group.n].iter_mut().enumerate().skip(taken) {
+            // Where nothing is left out, whatever is near.
+            *exp = 1.0;
             if ledger.class[i] != NONE {
-                let at = i * classes + ledger.class[i] as usize;
-                *target = logits.logit(at);
-                e[at] = 0.0;
-            }
-        }
-        if !low.is_empty() {
-            let rows = low.chunks_exact(classes).zip(&ledger.class[..group.n]);
-            for ((low, &class), target) in rows.zip(&mut known.target_low) {
-                *target = low.get(class as usize).copied().unwrap_or(0.0);
+                *exp = std::mem::take(&mut e[i * classes + ledger.class[i] as usize]);
             }
         }
     }
 
-    /// Adds up the rows, and says whether all of them are near 0.
+    /// Finds the logits of the targets, which rows are finished with that are not near 0, or whose log-partition is wanted.
+    #[inline(never)]
+    pub(super) fn find_logits(&mut self, group: Group, logits: &Neighbours<'_>, low: &[f32]) {
+        let Self { classes, ref mut known, ref ledger, .. } = *self;
+        for (i, &class) in ledger.class[..group.n].iter().enumerate() {
+            // Where nothing is left out, the log-partition is that of all classes.
+            (known.target[i], known.target_low[i]) = (f32::NEG_INFINITY, 0.0);
+            if class != NONE {
+                let at = i * classes + class as usize;
+                known.target[i] = logits.logit(at);
+                known.target_low[i] = low.get(at).copied().unwrap_or(0.0);
+            }
+        }
+    }
+
+    /// Adds up the rows, and says whether all of them are near 0, and their targets too.
     #[inline(never)]
     pub(super) fn add_up(&mut self, group: Group, e: &[f32], ahead: &mut LinesAhead) -> bool {
         let (simd, classes, lanes) = (self.simd, self.classes, S::f32s::LEN);
-        let sums = &mut self.sums[..group.tiles::<S>()];
+        let (sums, target_exp) = (&mut self.sums[..group.tiles::<S>()], &self.known.target_exp);
         let lines = ahead.left().div_ceil(sums.len());
         simd.vectorize(
             #[inline(always)]
@@ -76,7 +84,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         #[inline(always)]
                         |rows| ahead.fetch_left((lines * rows).div_ceil(lanes)),
                     );
-                    are_near &= near_sums(simd, *sums);
+                    let target_exp = load(simd, target_exp, k * lanes);
+                    are_near &= Statistics { sum: *sums, target_exp, ..Statistics::none(simd) }.are_near(simd);
                 }
                 are_near.all_true()
             },
@@ -107,7 +116,11 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                             self.redo::<EXTRA>(i, logits.row_and_on(i, classes, &mut buffer), low, &mut e[row]);
                         }
                     }
-                    self.sums[k] = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..], |_| {});
+                    if !EXTRA && classes <= FEW {
+                        self.add_up_again(k, e);
+                    } else {
+                        self.sums[k] = RowSums::new(simd, classes).of(simd, &e[k * lanes * classes..], |_| {});
+                    }
                 }
             },
         );
