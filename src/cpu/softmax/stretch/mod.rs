@@ -18,7 +18,7 @@ pub(super) use read::glance;
 pub(super) use written::Old;
 
 use super::lanes::{Bf16, F16, F32, Logits};
-use super::partition::Partition;
+use super::partition::{Partition, RECENT};
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, MAX_BLOCK, Simd, block_len};
 use crate::cpu::tensor::{Format, LineWriter, Source, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
@@ -170,6 +170,13 @@ impl Stretch<'_, '_> {
                                 b += 1;
                             }
                         };
+                    }
+                    if READS && !WRITES && !KEEPS {
+                        while b < n && statistics.is_near() {
+                            let end = n.min(b + RECENT);
+                            read.blocks(simd, exp, b..end, &mut statistics);
+                            b = end;
+                        }
                     }
                     // Most rows are near 0 from the first block to the last: a subtraction less.
                     if READS {

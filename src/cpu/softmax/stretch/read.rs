@@ -1,5 +1,7 @@
 //! Reading: logits into the statistics, and their exponentials to where they are kept.
 
+use std::ops::Range;
+
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, fetch_in_steps, prefetch, store_vector};
 use crate::cpu::simd::{Block, MAX_BLOCK, Simd, SimdBase, block_len, from, replaced, splat, store_block};
@@ -45,9 +47,7 @@ impl<X: Logits> Read<X> {
             || unsafe { self.logits::<S>(simd, first) },
             #[inline(always)]
             |i| {
-                if i * LINE < length * X::BYTES {
-                    fetch_in_steps(self.x.address(first).wrapping_add(i * LINE));
-                }
+                self.fetch::<S>(first, i);
                 between(i);
             },
         );
@@ -58,6 +58,53 @@ impl<X: Logits> Read<X> {
                 store_vector::<S>(*vector, self.kept.add(first + i * S::f32s::LEN));
             }
             *levels.get_unchecked_mut(b) = statistics.reference;
+        }
+    }
+
+    /// As [`block`](Self::block), of blocks that nobody keeps the exponentials of, while the reference is 0; as
+    /// [`Partition::add_near`] takes them.
+    ///
+    /// # Safety
+    /// As [`Stretch::run`](super::Stretch::run).
+    #[inline(always)]
+    pub(super) unsafe fn blocks<S: Simd>(
+        self,
+        simd: S,
+        exp: Exp<S>,
+        blocks: Range<usize>,
+        statistics: &mut Partition<S>,
+    ) {
+        let length = block_len::<S>();
+        let has_hole = (blocks.start * length..blocks.end * length).contains(&self.hole);
+        let are_added = statistics.add_near(
+            simd,
+            blocks.len(),
+            #[inline(always)]
+            |i| {
+                let first = (blocks.start + i) * length;
+                // SAFETY: the caller's promise.
+                let mut logits =
+                    unsafe { if has_hole { self.logits::<S>(simd, first) } else { self.x.load(simd, first) } };
+                exp.sum_of_block::<false>(
+                    &mut logits,
+                    #[inline(always)]
+                    |line| self.fetch::<S>(first, line),
+                )
+            },
+        );
+        if !are_added {
+            for b in blocks {
+                // SAFETY: the caller's promise.
+                unsafe { self.block::<S, false, false>(simd, exp, &mut [], b, statistics, |_| {}) };
+            }
+        }
+    }
+
+    /// Fetches what comes behind a line of the block whose first logit is `first`.
+    #[inline(always)]
+    fn fetch<S: Simd>(self, first: usize, line: usize) {
+        if line * LINE < block_len::<S>() * X::BYTES {
+            fetch_in_steps(self.x.address(first).wrapping_add(line * LINE));
         }
     }
 
