@@ -1,7 +1,7 @@
 //! Rows next to one another, turned into tiles and back in registers.
 
 use super::TURNED;
-use crate::cpu::simd::quads::{load_quads, store_quads};
+use crate::cpu::simd::quads::{load_octets, load_quads, store_quads};
 use crate::cpu::simd::{BLOCK, Block, MAX_LANES, Simd, SimdBase, splat};
 
 /// Numbers that the rows of a tile may reach over.
@@ -36,6 +36,14 @@ impl<'a> TileRows<'a> {
         assert!(c <= self.classes.saturating_sub(BLOCK));
         // SAFETY: the rows reach as far, by `new`.
         unsafe { load_quads(simd, self.rows.as_ptr().add(c), self.classes) }
+    }
+
+    /// As [`quad`](Self::quad), of eight.
+    #[inline(always)]
+    pub(super) fn octet<S: Simd>(&self, simd: S, c: usize) -> [Block<S>; 2] {
+        assert!(c + 2 * BLOCK <= self.classes);
+        // SAFETY: the rows reach as far, by `new`.
+        unsafe { load_octets(simd, self.rows.as_ptr().add(c), self.classes) }
     }
 
     /// The last `N` classes.
@@ -85,6 +93,6 @@ pub(super) fn turn_out<S: Simd>(simd: S, classes: usize, rows: &mut [f32], colum
             }
         }
         // SAFETY: the last row begins at (lanes - 1) * classes, and four numbers from its class c on end before classes + 4.
-        unsafe { store_quads::<S>(&quad, rows.as_mut_ptr().add(c), classes) };
+        unsafe { store_quads(simd, &quad, rows.as_mut_ptr().add(c), classes) };
     }
 }

@@ -109,7 +109,15 @@ fn of_tile<S: Simd, const LOGITS: bool>(
 ) -> Statistics<S> {
     let mut tally = Tally::new(simd, targets);
     let whole = classes / BLOCK * BLOCK;
-    for c in (0..whole).step_by(BLOCK) {
+    let mut c = 0;
+    // Eight classes take fewer moves than twice four.
+    while c + 2 * BLOCK <= whole {
+        let [first, second] = rows.octet(simd, c);
+        add::<S, BLOCK, LOGITS>(exp, first, &mut tally);
+        add::<S, BLOCK, LOGITS>(exp, second, &mut tally);
+        c += 2 * BLOCK;
+    }
+    if c < whole {
         add::<S, BLOCK, LOGITS>(exp, rows.quad(simd, c), &mut tally);
     }
     match classes - whole {
