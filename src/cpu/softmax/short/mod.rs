@@ -9,6 +9,8 @@
 //! gradient       a a a b b b c c | c d d d e e e f | ...   times the factors of the rows
 //! ```
 //!
+//! Rows of up to [`FEW`] classes are turned to be added up, and where there is no gradient their logits before the exponential.
+//!
 //! A row whose sum is too small or too large that way, or which has more to it than logits, is gone over by itself, relative to
 //! its largest logit: which of the two is up to the row alone, as its bits are.
 //!
