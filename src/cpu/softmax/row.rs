@@ -223,7 +223,7 @@ pub(super) fn levels_of<S: Simd>(classes: usize) -> usize {
 pub(super) const LEVELS: usize = SEGMENT / (BLOCK * 4);
 
 /// The segments of a row.
-pub(super) fn segments(classes: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn segments(classes: usize) -> impl DoubleEndedIterator<Item = Range<usize>> {
     (0..classes).step_by(SEGMENT).map(move |first| first..classes.min(first + SEGMENT))
 }
 
