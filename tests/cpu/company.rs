@@ -35,9 +35,9 @@ where
     (losses.iter().map(|loss| loss.to_bits()).collect(), gradient.to_vec())
 }
 
-/// Classes of short rows, less and more than a vector, of blocks with and without a rest, of segments, the last one shorter than a
-/// line too.
-const CLASSES: [usize; 9] = [3, 10, 100, 512, 768, 769, 1003, 16_404, 33_000];
+/// Classes of short rows, less and more than a vector, of medium ones and of longer ones, of blocks with and without a rest, of
+/// segments, the last one shorter than a line too.
+const CLASSES: [usize; 10] = [3, 10, 100, 448, 449, 512, 1003, 4099, 16_404, 33_000];
 
 /// With every instruction set.
 fn cases() -> impl Iterator<Item = (Instructions, usize)> {
@@ -69,6 +69,35 @@ fn neighbours_and_places_change_no_bit() {
     }
 }
 
+#[test]
+fn nor_do_gaps_between_rows() {
+    let mut random = Random(36);
+    for (set, classes) in cases() {
+        let (n, stride) = (37, classes + 5);
+        let rows = random::rows(&mut random, n, classes, 0);
+        let shape = Shape::new(n as u32, classes as u32);
+        let (losses, gradient) = evaluate(set, &Batch::new(shape, &rows.logits, &rows.targets), 0.0_f32, 0);
+        // What is in the gaps is nobody's logit.
+        let mut logits = vec![f32::NAN; (n - 1) * stride + classes];
+        for (to, row) in logits.chunks_mut(stride).zip(rows.logits.chunks_exact(classes)) {
+            to[..classes].copy_from_slice(row);
+        }
+        let layout = Layout::strided(shape, stride as u32).expect("a layout");
+        for offset in [0, 3] {
+            let (of, g) = evaluate(set, &Batch::new(layout, &logits, &rows.targets), 0.0_f32, offset);
+            assert_eq!(of, losses, "{set:?}, {classes} classes");
+            for (row, (g, want)) in g.chunks(stride).zip(gradient.chunks_exact(classes)).enumerate() {
+                let g = g[..classes].iter().map(|g| g.to_bits());
+                assert!(g.eq(want.iter().map(|g| g.to_bits())), "{set:?}, {classes} classes, row {row}");
+            }
+            assert!(
+                g.chunks(stride).all(|g| g[classes..].iter().all(|&g| g == 0.0)),
+                "a gap of {classes} classes is written"
+            );
+        }
+    }
+}
+
 /// Rows near 0 and far from it, and rows of masked logits.
 fn odd_rows(random: &mut Random, n: usize, classes: usize) -> random::Rows {
     let mut rows = random::rows(random, n, classes, 0);
@@ -93,7 +122,9 @@ fn odd_rows(random: &mut Random, n: usize, classes: usize) -> random::Rows {
 #[test]
 fn rows_far_from_0_and_masked_ones() {
     let mut random = Random(33);
-    for (set, classes) in instructions().flat_map(|set| [2, 10, 40, 64, 65, 300, 1003, 16_500].map(|n| (set, n))) {
+    for (set, classes) in
+        instructions().flat_map(|set| [2, 10, 40, 64, 65, 300, 512, 1003, 5001, 16_500].map(|n| (set, n)))
+    {
         let n = 40;
         let rows = odd_rows(&mut random, n, classes);
         let plain = |from: usize, to: usize| Batch { class_weights: None, row_weights: None, ..rows.chunk(from..to) };

@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | in planes, or up to [`TURNED`] classes under a softcap or label smoothing | [`across`]: a row a lane, from a tile (classes, lanes) | in the tile |
 //! | up to [`SHORT`] classes | [`short`]: some hundred as if they were one row | in the first cache |
-//! | longer | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
+//! | up to [`MEDIUM`] classes | [`medium`]: as many together as a vector has lanes, one after the other | in the second cache |
+//! | longer, or with more to them than logits | [`along`]: a thread a row, its lanes along the classes | in the second cache, or over the logits |
 //! | longer than [`SEGMENT`], fewer than two a thread, and more than [`MANY_LOGITS`] | [`shared`]: all threads a row, some segments each | the same |
 //!
 //! The last two give the same bits: segments have statistics of their own, merged in order, whoever computes them. Between the
@@ -18,6 +19,7 @@ mod cap;
 mod finish;
 mod group;
 mod lanes;
+mod medium;
 mod near;
 mod partition;
 mod row;
@@ -45,7 +47,10 @@ use partition::Merged;
 use scratch::Scratch;
 
 /// Classes up to which rows are short: a multiple of every vector's lanes.
-const SHORT: usize = 768;
+const SHORT: usize = 448;
+
+/// Classes up to which rows are medium.
+const MEDIUM: usize = 4096;
 
 /// Classes up to which rows are turned into tiles, if they have more to them than logits.
 const TURNED: usize = 64;
@@ -85,6 +90,11 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
     } else if classes <= SHORT {
         let length = part_rows(rows, classes, threads).max(MAX_ROWS);
         job.for_rows(length, outputs, short::Scratch::default, |part, out, scratch| {
+            job.instructions.run(PartKernel { rows: &all, part, out, scratch })
+        })
+    } else if classes <= MEDIUM && !all.has_extra {
+        let length = part_rows(rows, classes, threads);
+        job.for_rows(length, outputs, medium::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })
         })
     } else if classes > SEGMENT && threads > 1 && rows < 2 * threads && rows * classes > MANY_LOGITS {

@@ -62,12 +62,17 @@ pub(in crate::cpu) fn reference_near<S: Simd>(simd: S, first: &Block<S>, factor:
 
 /// A sum and what its additions have rounded off.
 #[derive(Clone, Copy)]
-struct Compensated<S: Simd> {
+pub(super) struct Compensated<S: Simd> {
     high: S::f32s,
     low: S::f32s,
 }
 
 impl<S: Simd> Compensated<S> {
+    #[inline(always)]
+    pub(super) fn zero(simd: S) -> Self {
+        Self { high: splat(simd, 0.0), low: splat(simd, 0.0) }
+    }
+
     /// Adds a term of any sign.
     #[inline(always)]
     fn add(&mut self, term: S::f32s) {
@@ -81,7 +86,7 @@ impl<S: Simd> Compensated<S> {
 
     /// Adds a term to a sum of which none is negative.
     #[inline(always)]
-    fn add_positive(&mut self, term: S::f32s) {
+    pub(super) fn add_positive(&mut self, term: S::f32s) {
         // Dekker's FastTwoSum, which is exact where the sum is not below the term. A term above it at least doubles the sum, so
         // that all such additions together miss two roundings of it at most.
         let high = self.high + term;
@@ -90,7 +95,7 @@ impl<S: Simd> Compensated<S> {
     }
 
     #[inline(always)]
-    fn total(self) -> S::f32s {
+    pub(super) fn total(self) -> S::f32s {
         // The error of an infinite sum is NaN.
         let total = self.high + self.low;
         total.simd_eq(total).select(total, self.high)
@@ -110,7 +115,7 @@ impl<S: Simd> Partition<S> {
     #[inline(always)]
     pub(in crate::cpu) fn new(simd: S, reference: f32) -> Self {
         let zero = splat(simd, 0.0);
-        let nothing = Compensated { high: zero, low: zero };
+        let nothing = Compensated::zero(simd);
         let limit = splat(simd, if reference == 0.0 { LARGEST_TOTAL } else { BLOCK as f32 });
         let references = splat(simd, reference);
         Self { reference, references, limit, sum: nothing, recent: zero, blocks: 0, deficit: nothing, weight: zero }

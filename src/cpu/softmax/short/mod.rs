@@ -22,6 +22,7 @@ mod gradient;
 mod sums;
 
 use few::{FEW, Values};
+pub(super) use sums::lane_by_lane;
 
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};

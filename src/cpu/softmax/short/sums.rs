@@ -225,7 +225,7 @@ impl<S: Simd> RowSums<S> {
 
 /// Of as many vectors as there are lanes, the sum of each in a lane.
 #[inline(always)]
-fn lane_by_lane<S: Simd, V: SimdFloat<S>>(mut sums: [V; MAX_LANES]) -> V {
+pub(in crate::cpu::softmax) fn lane_by_lane<S: Simd, V: SimdFloat<S>>(mut sums: [V; MAX_LANES]) -> V {
     // Not a loop, so that all of them stay in registers.
     macro_rules! round {
         ($half:literal) => {

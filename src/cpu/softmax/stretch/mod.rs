@@ -14,16 +14,14 @@
 mod read;
 mod written;
 
-pub(super) use read::glance;
-pub(super) use written::Old;
+pub(super) use read::{Read, glance};
+pub(super) use written::{Old, Product};
 
 use super::lanes::{Bf16, F16, F32, Logits};
 use super::partition::{Partition, RECENT};
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, MAX_BLOCK, Simd, block_len};
 use crate::cpu::tensor::{Format, LineWriter, Source, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
-use read::Read;
-use written::Product;
 
 /// What is read and written.
 pub(super) struct Stretch<'s, 't> {

@@ -14,12 +14,12 @@ const GLANCE: usize = 16;
 
 /// The row that is read.
 #[derive(Clone, Copy)]
-pub(super) struct Read<X> {
-    pub(super) x: X,
+pub(in crate::cpu::softmax) struct Read<X> {
+    pub(in crate::cpu::softmax) x: X,
     /// The logit that is left out, or [`NOWHERE`](super::NOWHERE).
-    pub(super) hole: usize,
+    pub(in crate::cpu::softmax) hole: usize,
     /// Where exponentials go.
-    pub(super) kept: *mut f32,
+    pub(in crate::cpu::softmax) kept: *mut f32,
 }
 
 impl<X: Logits> Read<X> {
@@ -102,7 +102,7 @@ impl<X: Logits> Read<X> {
 
     /// Fetches what comes behind a line of the block whose first logit is `first`.
     #[inline(always)]
-    fn fetch<S: Simd>(self, first: usize, line: usize) {
+    pub(in crate::cpu::softmax) fn fetch<S: Simd>(self, first: usize, line: usize) {
         if line * LINE < block_len::<S>() * X::BYTES {
             fetch_in_steps(self.x.address(first).wrapping_add(line * LINE));
         }
@@ -150,9 +150,14 @@ impl<X: Logits> Read<X> {
     /// # Safety
     /// They can be read.
     #[inline(always)]
-    unsafe fn logits<S: Simd>(self, simd: S, first: usize) -> Block<S> {
+    pub(in crate::cpu::softmax) unsafe fn logits<S: Simd>(self, simd: S, first: usize) -> Block<S> {
         // SAFETY: the caller's promise.
-        let logits = unsafe { self.x.load(simd, first) };
+        self.without_hole(simd, unsafe { self.x.load(simd, first) }, first)
+    }
+
+    /// Those logits, -inf in place of the hole.
+    #[inline(always)]
+    pub(in crate::cpu::softmax) fn without_hole<S: Simd>(self, simd: S, logits: Block<S>, first: usize) -> Block<S> {
         if (first..first + block_len::<S>()).contains(&self.hole) {
             replaced::<S>(simd, &logits, &X::numbers::<S>(simd), self.hole - first, f32::NEG_INFINITY)
         } else {

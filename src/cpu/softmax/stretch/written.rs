@@ -21,15 +21,20 @@ pub(in crate::cpu::softmax) struct Old {
 
 /// A block's length of the gradient: numbers, and what each is multiplied by.
 #[derive(Clone, Copy)]
-pub(super) struct Product<S: Simd> {
+pub(in crate::cpu::softmax) struct Product<S: Simd> {
     numbers: *const f32,
     factor: S::f32s,
 }
 
 impl<S: Simd> Product<S> {
+    #[inline(always)]
+    pub(in crate::cpu::softmax) const fn new(numbers: *const f32, factor: S::f32s) -> Self {
+        Self { numbers, factor }
+    }
+
     /// Of nothing.
     #[inline(always)]
-    pub(super) fn none(simd: S) -> Self {
+    pub(in crate::cpu::softmax) fn none(simd: S) -> Self {
         Self { numbers: std::ptr::null(), factor: splat(simd, 0.0) }
     }
 
@@ -49,7 +54,13 @@ impl<S: Simd> Product<S> {
     /// # Safety
     /// As there, and the numbers can be read.
     #[inline(always)]
-    pub(super) unsafe fn store_some<O: Store, const STREAMS: bool>(self, simd: S, i: usize, to: *mut u8, at: usize) {
+    pub(in crate::cpu::softmax) unsafe fn store_some<O: Store, const STREAMS: bool>(
+        self,
+        simd: S,
+        i: usize,
+        to: *mut u8,
+        at: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             O::store_some::<S>(
