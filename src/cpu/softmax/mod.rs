@@ -56,7 +56,7 @@ const MEDIUM: usize = 4096;
 const TURNED: usize = 64;
 
 /// Logits that take one thread about as long as another takes to wake up.
-const FEW_LOGITS: usize = 1 << 15;
+const FEW_LOGITS: usize = 1 << 16;
 
 /// Logits of few rows that threads share: fewer take a thread a row less time than sharing them does.
 const MANY_LOGITS: usize = 1 << 17;
@@ -115,14 +115,17 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
 
 /// Rows of a part: a power of two, so that parts are subtrees of the sum over all rows.
 ///
-/// Few parts, since the first and the last row of one have nothing to overlap with; at least two a thread, of some size.
+/// Few parts, since the first and the last row of one have nothing to overlap with; at least two a thread, of some size, or one each
+/// where that shares the rows out evenly.
 fn part_rows(rows: usize, classes: usize, threads: usize) -> usize {
     const LOGITS: usize = 1 << 18;
     if rows * classes <= FEW_LOGITS {
         return rows.next_power_of_two();
     }
     let enough = (LOGITS / classes.max(1)).max(8);
-    let even = (rows / (32 * threads)).max(enough).min(rows / (2 * threads)).max(1);
+    let is_even = rows.is_multiple_of(threads) && (rows / threads).is_power_of_two();
+    let most = rows / if is_even { threads } else { 2 * threads };
+    let even = (rows / (32 * threads)).max(enough).min(most).max(1);
     1 << even.ilog2()
 }
 
