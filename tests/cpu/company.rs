@@ -144,6 +144,32 @@ fn rows_far_from_0_and_masked_ones() {
     }
 }
 
+/// Smoothed labels, of rows near 0 and of others, on either side of where rows are medium.
+#[test]
+fn smoothed_labels_of_rows_near_0_and_far_from_it() {
+    let mut random = Random(37);
+    for (set, classes) in instructions().flat_map(|set| [40, 448, 449, 512, 1003, 4096, 4097].map(|n| (set, n))) {
+        let n = 37;
+        let mut rows = random::rows(&mut random, n, classes, 0);
+        for row in rows.logits.chunks_exact_mut(classes) {
+            let offset = random.pick(&[0.0, 0.0, 20.0, -35.0, 95.0, -95.0, 1e4]);
+            row.iter_mut().for_each(|x| *x += offset);
+        }
+        let batch = Batch { class_weights: None, row_weights: None, ..rows.chunk(0..n) };
+        let loss = CrossEntropy {
+            reduction: Reduction::Sum,
+            ignore_index: vec![-100],
+            label_smoothing: 0.1,
+            ..CrossEntropy::default()
+        };
+        let (losses, gradient) = evaluate_loss(set, &loss, &batch, 0.0_f32, 3);
+        let losses: Vec<f32> = losses.into_iter().map(f32::from_bits).collect();
+        let want = Loss::CrossEntropy(loss).oracle(&batch).expect("a valid batch");
+        assert_close(&format!("{set:?}, {classes}: losses"), &losses, &want.losses, 2e-6, 1e-7);
+        assert_close(&format!("{set:?}, {classes}: gradient"), &gradient, &want.gradient, 2e-6, 1e-7);
+    }
+}
+
 /// As [`rows_far_from_0_and_masked_ones`], in planes: a row a lane of vectors, beside others.
 #[test]
 fn far_and_masked_ones_in_planes() {
@@ -271,6 +297,8 @@ fn blocks_of_short_rows_are_their_rows() {
         (16, None, 0.0),
         (37, None, 0.0),
         (64, None, 0.0),
+        (500, None, 0.1),
+        (1024, None, 0.0),
     ] {
         let mut logits = random::rows(&mut random, n, classes, 0).logits;
         // One row of the second block, of the widest vectors too, has no softmax.

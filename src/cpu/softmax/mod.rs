@@ -92,7 +92,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
         job.for_rows(length, outputs, short::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })
         })
-    } else if classes <= MEDIUM && !all.has_extra {
+    } else if classes <= MEDIUM && (!all.has_extra || all.has_plain_smoothing()) {
         let length = part_rows(rows, classes, threads);
         job.for_rows(length, outputs, medium::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })
@@ -196,6 +196,11 @@ impl<M: MarginLoss> Rows<'_, M> {
             None => (x, 0.0),
         };
         Some(target)
+    }
+
+    /// Whether what a row has to it besides logits is that its label is smoothed, over classes of one weight.
+    fn has_plain_smoothing(&self) -> bool {
+        self.has_extra && self.options.softcap.is_none() && self.job.class_weights.is_none()
     }
 
     /// Whether exponentials are kept where the logits were: a softcap's slopes need the logits once more.

@@ -75,7 +75,7 @@ impl<S: Simd> Compensated<S> {
 
     /// Adds a term of any sign.
     #[inline(always)]
-    fn add(&mut self, term: S::f32s) {
+    pub(super) fn add(&mut self, term: S::f32s) {
         // Knuth's TwoSum: `high + error` is exactly the old sum and the term.
         let high = self.high + term;
         let shadow = high - self.high;

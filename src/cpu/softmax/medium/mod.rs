@@ -54,6 +54,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             simd,
             exp: Exp::new(simd, rows.options.inverse_temperature()),
             rows,
+            smooths: rows.options.label_smoothing > 0.0,
             classes,
             stride,
             known: Known::default(),
@@ -78,12 +79,16 @@ struct Known {
     reference: Lanes,
     target: Lanes,
     target_exp: Lanes,
+    /// Where labels are smoothed, the sum of all logits, and what those but the target's fall short of the reference.
+    logits: Lanes,
+    deficit: Lanes,
 }
 
 struct Work<'s, 'r, S: Simd, M> {
     simd: S,
     exp: Exp<S>,
     rows: &'s Rows<'r, M>,
+    smooths: bool,
     classes: usize,
     /// From the exponentials of a row to those of the next; 0 if nobody keeps them.
     stride: usize,
@@ -110,6 +115,12 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         self.read_rows(group, part, writer.as_deref_mut(), e);
         let target_exp = load_lanes(simd, &self.known.target_exp);
         self.known.reference = [0.0; MAX_LANES];
+        if self.smooths {
+            let Known { target, logits, deficit, .. } = &mut self.known;
+            for ((deficit, target), logits) in deficit.iter_mut().zip(target).zip(logits) {
+                *deficit = *target - *logits;
+            }
+        }
         let are_near = simd.vectorize(
             #[inline(always)]
             || Statistics { sum: self.sums, target_exp, ..Statistics::none(simd) }.are_near(simd).all_true(),
@@ -126,6 +137,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             |_| Statistics {
                 reference: load_lanes(simd, &known.reference),
                 sum: *sums,
+                deficit: load_lanes(simd, &known.deficit),
                 target: load_lanes(simd, &known.target),
                 target_exp: load_lanes(simd, &known.target_exp),
                 ..Statistics::none(simd)
@@ -204,6 +216,11 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 },
             );
             (known.reference[i], *sum) = (merged.reference, merged.sum as f32);
+            if self.smooths {
+                let deficits = row.iter().map(|x| f64::from(merged.reference) - f64::from(*x)).enumerate();
+                let of_others = deficits.filter(|(class, _)| *class != ledger.class[i] as usize);
+                known.deficit[i] = of_others.map(|(_, deficit)| deficit).sum::<f64>() as f32;
+            }
         }
         *sums = load_lanes(simd, &all);
     }

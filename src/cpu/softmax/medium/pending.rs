@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::cpu::simd::{
-    Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, block_len, load_block, numbers, replaced, splat, store_block,
-    to_lanes,
+    Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, SimdFloat, block_len, load_block, numbers, replaced, splat,
+    store_block, to_lanes,
 };
 use crate::cpu::softmax::finish::Conclusion;
 use crate::cpu::softmax::group::NONE;
@@ -20,6 +20,8 @@ pub(super) struct Pending {
     stride: usize,
     /// Of each row, and of nothing behind the last.
     factors: [f32; MAX_LANES + 1],
+    /// What is taken off everywhere but at the target.
+    shares: [f32; MAX_LANES + 1],
     targets: [u32; MAX_LANES + 1],
     at_target: [f32; MAX_LANES + 1],
 }
@@ -41,7 +43,7 @@ impl Place {
 impl Pending {
     pub(super) const fn none(classes: usize, stride: usize) -> Self {
         let (zero, targets) = ([0.0; MAX_LANES + 1], [NONE; MAX_LANES + 1]);
-        Self { n: 0, classes, stride, factors: zero, targets, at_target: zero }
+        Self { n: 0, classes, stride, factors: zero, shares: zero, targets, at_target: zero }
     }
 
     /// Makes them `n` other rows.
@@ -49,6 +51,7 @@ impl Pending {
     pub(super) fn set<S: Simd>(&mut self, n: usize, conclusion: &Conclusion<S>, classes: &[u32]) {
         self.n = n;
         self.factors[..MAX_LANES].copy_from_slice(&to_lanes::<S>(conclusion.softmax));
+        self.shares[..MAX_LANES].copy_from_slice(&to_lanes::<S>(conclusion.share));
         self.at_target[..MAX_LANES].copy_from_slice(&to_lanes::<S>(conclusion.at_target));
         self.targets[..n].copy_from_slice(&classes[..n]);
     }
@@ -56,7 +59,7 @@ impl Pending {
     /// Makes the gradient of a row the same everywhere.
     pub(super) fn fill(&mut self, row: usize, value: f32, e: &mut [f32]) {
         e[row * self.stride..][..self.classes].fill(value);
-        (self.factors[row], self.targets[row]) = (1.0, NONE);
+        (self.factors[row], self.shares[row], self.targets[row]) = (1.0, 0.0, NONE);
     }
 
     /// How many numbers it is.
@@ -97,7 +100,8 @@ impl Pending {
             place.class = class + length;
             // SAFETY: the caller's promise.
             return unsafe {
-                Product::new(e.add(row * self.stride + class), splat(simd, *self.factors.get_unchecked(row)))
+                let (factor, share) = (self.factors.get_unchecked(row), self.shares.get_unchecked(row));
+                Product::new(e.add(row * self.stride + class), splat(simd, *factor), splat(simd, *share))
             };
         }
         // SAFETY: the same.
@@ -107,7 +111,7 @@ impl Pending {
             (place.row, place.class) = (row + 1, place.class - self.classes);
         }
         place.end = self.end(*place);
-        Product::new(memory.as_ptr(), splat(simd, 1.0))
+        Product::new(memory.as_ptr(), splat(simd, 1.0), splat(simd, 0.0))
     }
 
     /// The block at a place, whatever it has in it.
@@ -143,7 +147,7 @@ impl Pending {
         // SAFETY: the caller's promise.
         let mut gradient = load_block(simd, unsafe { std::slice::from_raw_parts(e.add(at), block_len::<S>()) });
         for g in &mut gradient {
-            *g *= splat(simd, self.factors[row]);
+            *g = g.mul_sub(splat(simd, self.factors[row]), splat(simd, self.shares[row]));
         }
         replaced::<S>(simd, &gradient, &numbers::<S>(simd), target as usize, self.at_target[row])
     }

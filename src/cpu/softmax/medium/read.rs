@@ -5,7 +5,7 @@ use super::{Group, Work};
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::store_vector;
-use crate::cpu::simd::{BLOCK, Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, block_len, splat};
+use crate::cpu::simd::{BLOCK, Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, block_len, splat, to_lanes, total};
 use crate::cpu::softmax::finish::MarginLoss;
 use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
 use crate::cpu::softmax::partition::{Compensated, RECENT};
@@ -22,14 +22,26 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         writer: Option<&mut LineWriter<'_>>,
         e: &mut Aligned,
     ) {
-        let Self { simd, exp, classes, stride, ref pending, ref ledger, .. } = *self;
+        let Self { simd, exp, smooths, classes, stride, ref pending, ref ledger, .. } = *self;
         let gap = part.layout().outer_stride() as usize;
         let source = part.source(part.row_start(group.first), (group.n - 1) * gap + classes);
         let format = writer.as_ref().map(|writer| (writer.format::<S>(), writer.streams()));
         let lines = writer.map_or(Lines::NONE, |writer| Lines::of(simd, pending, e, writer));
-        let mut task =
-            Task { exp, n: group.n, classes, gap, holes: &ledger.class, e: e.as_mut_ptr(), stride, pending, lines };
-        self.sums = task.run(simd, source, format);
+        let mut task = Task {
+            exp,
+            n: group.n,
+            classes,
+            gap,
+            holes: &ledger.class,
+            smooths,
+            e: e.as_mut_ptr(),
+            stride,
+            pending,
+            lines,
+        };
+        let logits;
+        [self.sums, logits] = task.run(simd, source, format);
+        self.known.logits = to_lanes::<S>(logits);
     }
 
     /// Writes the gradient that is left.
@@ -39,7 +51,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let lines = Lines::of(simd, pending, e, writer);
         // Nothing is read, and nothing stored among the exponentials.
         let e = e.as_ptr().cast_mut();
-        let mut task = Task { exp, n: 0, classes, gap: 0, holes: &[], e, stride, pending, lines };
+        let mut task = Task { exp, n: 0, classes, gap: 0, holes: &[], smooths: false, e, stride, pending, lines };
         task.run(simd, Source::F32(std::ptr::null()), Some(format));
     }
 }
@@ -83,6 +95,8 @@ struct Task<'a, S: Simd> {
     gap: usize,
     /// The class of each that is left out, if it is one.
     holes: &'a [u32],
+    /// Whether logits are added up too.
+    smooths: bool,
     /// Where exponentials are and go: of a row they are stored behind what is still to be written of the rows that were there.
     e: *mut f32,
     stride: usize,
@@ -91,8 +105,8 @@ struct Task<'a, S: Simd> {
 }
 
 impl<S: Simd> Task<'_, S> {
-    /// Gives the sum of each row, a row a lane.
-    fn run(&mut self, simd: S, source: Source, output: Option<(Format, bool)>) -> S::f32s {
+    /// Gives the sum of each row's exponentials but for its target's, a row a lane; and that of its logits, or 0.
+    fn run(&mut self, simd: S, source: Source, output: Option<(Format, bool)>) -> [S::f32s; 2] {
         macro_rules! rows {
             ($x:expr, $output:ty, $keeps:literal, $streams:literal) => {
                 // SAFETY: the source has the rows, and the lines are those of the run.
@@ -126,7 +140,11 @@ impl<S: Simd> Task<'_, S> {
     /// # Safety
     /// `x` has the rows; where the lines go nobody else accesses, and it begins with a line if they are to be `STREAMS`.
     #[inline(never)]
-    unsafe fn rows<X: Logits, O: Store, const KEEPS: bool, const STREAMS: bool>(&mut self, simd: S, x: X) -> S::f32s {
+    unsafe fn rows<X: Logits, O: Store, const KEEPS: bool, const STREAMS: bool>(
+        &mut self,
+        simd: S,
+        x: X,
+    ) -> [S::f32s; 2] {
         simd.vectorize(
             #[inline(always)]
             || {
@@ -139,15 +157,16 @@ impl<S: Simd> Task<'_, S> {
                     e: self.e,
                     lines: self.lines,
                     memory: [0.0; MAX_BLOCK],
+                    logits: self.smooths.then(|| splat(simd, 0.0)),
                     output: std::marker::PhantomData,
                 };
-                let mut sums = [splat(simd, 0.0); MAX_LANES];
-                for (i, sum) in sums.iter_mut().enumerate().take(self.n) {
+                let (mut sums, mut logits) = ([splat(simd, 0.0); MAX_LANES], [splat(simd, 0.0); MAX_LANES]);
+                for (i, (sum, logits)) in sums.iter_mut().zip(&mut logits).enumerate().take(self.n) {
                     let hole = self.holes[i] as usize;
                     // SAFETY: the caller's promise.
                     let kept = if KEEPS { unsafe { self.e.add(i * self.stride) } } else { self.e };
                     let read = Read { x: X::of(x.pointer().wrapping_add(i * self.gap)), hole, kept };
-                    let mut total = Compensated::zero(simd);
+                    let (mut total, mut of_logits) = (Compensated::zero(simd), Compensated::zero(simd));
                     let mut c = 0;
                     while c < whole {
                         let end = whole.min(c + RECENT * block);
@@ -160,6 +179,7 @@ impl<S: Simd> Task<'_, S> {
                                 row.blocks::<X, KEEPS, false>(read, c, end)
                             }
                         });
+                        row.take_logits(&mut of_logits);
                         c = end;
                     }
                     if c < classes {
@@ -174,11 +194,12 @@ impl<S: Simd> Task<'_, S> {
                             }
                         });
                     }
-                    *sum = total.total();
+                    row.take_logits(&mut of_logits);
+                    (*sum, *logits) = (total.total(), of_logits.total());
                 }
                 // SAFETY: the caller's promise.
                 unsafe { row.write_left() };
-                lane_by_lane(sums)
+                [lane_by_lane(sums), lane_by_lane(logits)]
             },
         )
     }
@@ -192,6 +213,8 @@ struct Row<'a, S: Simd, O, const STREAMS: bool> {
     e: *const f32,
     lines: Lines,
     memory: [f32; MAX_BLOCK],
+    /// The sum of the last few logits, if they are added up.
+    logits: Option<S::f32s>,
     output: std::marker::PhantomData<O>,
 }
 
@@ -200,6 +223,15 @@ impl<S: Simd, O: Store, const STREAMS: bool> Row<'_, S, O, STREAMS> {
     #[inline(always)]
     fn has_lines(&self, n: usize) -> bool {
         self.lines.done + n <= self.lines.all
+    }
+
+    /// Adds the sum of the last few logits to that of the row.
+    #[inline(always)]
+    fn take_logits(&mut self, sum: &mut Compensated<S>) {
+        if let Some(logits) = &mut self.logits {
+            sum.add(*logits);
+            *logits = splat(self.simd, 0.0);
+        }
     }
 
     /// The next block to write.
@@ -243,7 +275,13 @@ impl<S: Simd, O: Store, const STREAMS: bool> Row<'_, S, O, STREAMS> {
         for at in (first..end).step_by(block_len::<S>()) {
             // SAFETY: the caller's promise.
             unsafe {
-                let logits = if has_hole { read.logits::<S>(simd, at) } else { read.x.load(simd, at) };
+                let mut logits = read.x.load(simd, at);
+                if let Some(sum) = &mut self.logits {
+                    *sum += total::<S>(&logits);
+                }
+                if has_hole {
+                    logits = read.without_hole(simd, logits, at);
+                }
                 sum += self.block::<X, KEEPS, WRITES>(read, logits, at);
             }
         }
@@ -267,9 +305,18 @@ impl<S: Simd, O: Store, const STREAMS: bool> Row<'_, S, O, STREAMS> {
         // SAFETY: the caller's promise.
         unsafe {
             let mut logits = if is_last { read.x.load_some(simd, first, n) } else { read.x.load(simd, first) };
+            let are_own = X::numbers::<S>(simd).map(
+                #[inline(always)]
+                |number| number.simd_lt(end),
+            );
+            if let Some(sum) = &mut self.logits {
+                for (x, is_own) in logits.iter().zip(are_own) {
+                    *sum += is_own.select(*x, splat(simd, 0.0));
+                }
+            }
             logits = read.without_hole::<S>(simd, logits, first);
-            for (x, number) in logits.iter_mut().zip(X::numbers::<S>(simd)) {
-                *x = number.simd_lt(end).select(*x, none);
+            for (x, is_own) in logits.iter_mut().zip(are_own) {
+                *x = is_own.select(*x, none);
             }
             self.block::<X, KEEPS, WRITES>(read, logits, first)
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::cpu::simd::{
-    BLOCK, Block, MAX_BLOCK, Select, Simd, SimdBase, block_len, load, numbers, replaced, splat, store_block,
+    BLOCK, Block, MAX_BLOCK, Select, Simd, SimdBase, SimdFloat, block_len, load, numbers, replaced, splat, store_block,
 };
 use crate::cpu::softmax::lanes::{F32, Logits};
 use crate::cpu::tensor::{LineWriter, Store};
@@ -19,23 +19,24 @@ pub(in crate::cpu::softmax) struct Old {
     pub(in crate::cpu::softmax) at_target: f32,
 }
 
-/// A block's length of the gradient: numbers, and what each is multiplied by.
+/// A block's length of the gradient: numbers, what each is multiplied by, and what is taken off.
 #[derive(Clone, Copy)]
 pub(in crate::cpu::softmax) struct Product<S: Simd> {
     numbers: *const f32,
     factor: S::f32s,
+    share: S::f32s,
 }
 
 impl<S: Simd> Product<S> {
     #[inline(always)]
-    pub(in crate::cpu::softmax) const fn new(numbers: *const f32, factor: S::f32s) -> Self {
-        Self { numbers, factor }
+    pub(in crate::cpu::softmax) const fn new(numbers: *const f32, factor: S::f32s, share: S::f32s) -> Self {
+        Self { numbers, factor, share }
     }
 
     /// Of nothing.
     #[inline(always)]
     pub(in crate::cpu::softmax) fn none(simd: S) -> Self {
-        Self { numbers: std::ptr::null(), factor: splat(simd, 0.0) }
+        Self { numbers: std::ptr::null(), factor: splat(simd, 0.0), share: splat(simd, 0.0) }
     }
 
     /// Vector `i`.
@@ -46,7 +47,8 @@ impl<S: Simd> Product<S> {
     unsafe fn vector(self, simd: S, i: usize) -> S::f32s {
         let length = S::f32s::LEN;
         // SAFETY: the caller's promise.
-        load(simd, unsafe { std::slice::from_raw_parts(self.numbers.add(i * length), length) }, 0) * self.factor
+        let numbers = load(simd, unsafe { std::slice::from_raw_parts(self.numbers.add(i * length), length) }, 0);
+        numbers.mul_sub(self.factor, self.share)
     }
 
     /// Step `i` of [`Store::store`].
@@ -106,10 +108,10 @@ impl Old {
                 },
             );
             if let (Some(factor), false) = (factor, has_target) {
-                return Product { numbers: self.exponentials.add(first), factor: splat(simd, factor) };
+                return Product::new(self.exponentials.add(first), splat(simd, factor), splat(simd, 0.0));
             }
             store_block::<S>(&self.gradient::<S>(simd, levels, first), memory);
-            Product { numbers: memory.as_ptr(), factor: splat(simd, 1.0) }
+            Product::new(memory.as_ptr(), splat(simd, 1.0), splat(simd, 0.0))
         }
     }
 
