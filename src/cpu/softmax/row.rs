@@ -34,6 +34,12 @@ pub(super) struct Unwritten {
     pub(super) at_target: f32,
 }
 
+impl Kept<'_> {
+    fn reborrowed(&mut self) -> Kept<'_> {
+        Kept { exponentials: self.exponentials, levels: self.levels }
+    }
+}
+
 impl Unwritten {
     pub(super) fn of(row: usize, fate: Fate, reference: f32, finished: &Finished, lane: usize) -> Self {
         let [softmax, share, at_target] = [finished.softmax[lane], finished.share[lane], finished.at_target[lane]];
@@ -117,11 +123,15 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         new: Option<&Unread>,
         mut kept: Option<Kept<'_>>,
     ) -> Merged {
-        let old = old.filter(|old| self.begin::<S>(simd, exp, old, kept.as_mut()));
+        let mut old = old.filter(|old| self.begin::<S>(simd, exp, old, kept.as_mut()));
         let mut partition = Partition::new(simd, self.reference);
-        if !EXTRA && self.classes.len() >= block_len::<S>() {
+        let is_long = self.classes.len() >= block_len::<S>();
+        if !EXTRA && is_long {
             self.stretch(simd, exp, old, new, kept, &mut partition);
         } else {
+            if is_long && self.rows.has_plain_smoothing() && old.is_some() {
+                self.stretch(simd, exp, old.take(), None, kept.as_mut().map(Kept::reborrowed), &mut partition);
+            }
             for b in 0..self.classes.len().div_ceil(block_len::<S>()) {
                 simd.vectorize(
                     #[inline(always)]
@@ -182,6 +192,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         let old = old.zip(exponentials).map(|(old, exponentials)| Old {
             exponentials,
             factor: factor(levels),
+            share: old.share,
             target: place(old.fate.target(), &self.classes),
             at_target: old.at_target,
         });

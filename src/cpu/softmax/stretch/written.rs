@@ -14,6 +14,8 @@ pub(in crate::cpu::softmax) struct Old {
     pub(in crate::cpu::softmax) exponentials: *const f32,
     /// The factor of all exponentials, if there is but one; else each block has its own.
     pub(in crate::cpu::softmax) factor: Option<f32>,
+    /// What is taken off of all of them then.
+    pub(in crate::cpu::softmax) share: f32,
     /// The logit whose gradient is not an exponential's, or [`NOWHERE`](super::NOWHERE), and that gradient.
     pub(in crate::cpu::softmax) target: usize,
     pub(in crate::cpu::softmax) at_target: f32,
@@ -81,7 +83,7 @@ impl<S: Simd> Product<S> {
 impl Old {
     /// Nothing, where no row is written.
     pub(super) const NONE: Self =
-        Self { exponentials: std::ptr::null(), factor: None, target: super::NOWHERE, at_target: 0.0 };
+        Self { exponentials: std::ptr::null(), factor: None, share: 0.0, target: super::NOWHERE, at_target: 0.0 };
 
     /// The gradient of a block's length from logit `first` on. Of most blocks all exponentials have the same factor; of others, and
     /// of the target's, it is computed at once, in `memory`.
@@ -108,7 +110,7 @@ impl Old {
                 },
             );
             if let (Some(factor), false) = (factor, has_target) {
-                return Product::new(self.exponentials.add(first), splat(simd, factor), splat(simd, 0.0));
+                return Product::new(self.exponentials.add(first), splat(simd, factor), splat(simd, self.share));
             }
             store_block::<S>(&self.gradient::<S>(simd, levels, first), memory);
             Product::new(memory.as_ptr(), splat(simd, 1.0), splat(simd, 0.0))
@@ -161,15 +163,16 @@ impl Old {
             let factor = *levels.get_unchecked(first / length);
             (F32(self.exponentials).load(simd, first), factor, *levels.get_unchecked(first.div_ceil(length)))
         };
+        let share = splat(simd, self.share);
         if factor == next {
             let factor = splat(simd, factor);
             for g in &mut gradient {
-                *g *= factor;
+                *g = g.mul_sub(factor, share);
             }
         } else {
             let end = S::u32s::splat(simd, (length - first % length) as u32);
             for (g, number) in gradient.iter_mut().zip(&numbers::<S>(simd)) {
-                *g *= number.simd_lt(end).select(splat(simd, factor), splat(simd, next));
+                *g = g.mul_sub(number.simd_lt(end).select(splat(simd, factor), splat(simd, next)), share);
             }
         }
         if (first..first + length).contains(&self.target) {
