@@ -23,11 +23,6 @@ pub(super) fn powers<S: Simd, const N: usize>(
     mut between: impl FnMut(usize),
 ) -> [S::f32s; N] {
     const { assert!(N <= BLOCK, "a step for each") };
-    let mut between = |i| {
-        if i < N {
-            between(i);
-        }
-    };
     if !has_table::<S>() {
         let mut p = fit.of(simd, r, between);
         for (p, sum) in p.iter_mut().zip(sums) {
@@ -36,15 +31,24 @@ pub(super) fn powers<S: Simd, const N: usize>(
         return p;
     }
     let (table, mut p) = fit.beside_table(simd, sums, r, &mut between);
-    between(2);
+    step::<N>(2, &mut between);
     for ((p, entry), r) in p.iter_mut().zip(&table).zip(r) {
         *p = (*entry * *r).mul_add(*p, *entry);
     }
-    between(3);
+    step::<N>(3, &mut between);
     for ((p, sum), d) in p.iter_mut().zip(sums).zip(d) {
         *p = scaled_above::<S>(*p, *sum - round(simd), *d, lowest);
     }
     p
+}
+
+/// Calls `between` with a step's number if there are so many. Not a closure: what is none of these is not always inlined, and then
+/// everything that it holds is in memory.
+#[inline(always)]
+fn step<const N: usize>(i: usize, between: &mut impl FnMut(usize)) {
+    if i < N {
+        between(i);
+    }
 }
 
 /// The sum of the [`powers`] of a block. With a table, `r` is 0 where `d` is not above `lowest`.
@@ -87,9 +91,7 @@ impl Fit {
     fn of<S: Simd, const N: usize>(&self, simd: S, r: &[S::f32s; N], mut between: impl FnMut(usize)) -> [S::f32s; N] {
         let mut p = [splat(simd, self.far[0]); N];
         for (i, c) in self.far[1..].iter().enumerate() {
-            if i < BLOCK {
-                between(i);
-            }
+            step::<N>(i, &mut between);
             for (p, r) in p.iter_mut().zip(r) {
                 *p = p.mul_add(*r, splat(simd, *c));
             }
@@ -108,11 +110,11 @@ impl Fit {
     ) -> ([S::f32s; N], [S::f32s; N]) {
         let [c2, c1] = self.near.map(|c| splat(simd, c));
         let (mut entries, mut p) = (*sums, *r);
-        between(0);
+        step::<N>(0, between);
         for entry in &mut entries {
             *entry = looked_up(simd, *entry);
         }
-        between(1);
+        step::<N>(1, between);
         for p in &mut p {
             *p = c2.mul_add(*p, c1);
         }
