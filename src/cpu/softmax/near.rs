@@ -1,7 +1,7 @@
 //! What the sums of rows near 0 say: a shorter way than [`Finish::several`], for losses of the margin and nothing else.
 
 use super::finish::{Conclusion, Finish, MarginLoss, SoftmaxOptions, Statistics, TILES};
-use super::partition::{NEAR_SUMS, near_sums};
+use super::partition::near_sums;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::{Margin, log2_roughly};
 use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdFloat, SimdMask, splat};
@@ -16,38 +16,6 @@ impl<S: Simd> Statistics<S> {
         let [least, most] = NEAR_TARGETS.map(|exp| splat(simd, exp));
         let is_target_near = self.target_exp.simd_ge(least) & self.target_exp.simd_le(most);
         near_sums(simd, self.sum) & is_target_near & self.reference.simd_eq(splat(simd, 0.0))
-    }
-}
-
-/// How far the sums and the targets' exponentials of some tiles reach, relative to 0: what says of all of them at once that they are
-/// near, in four operations a tile.
-pub(super) struct Extent<S: Simd> {
-    least: [S::f32s; 2],
-    /// Added up: not below the largest, and NaN if one is.
-    most: [S::f32s; 2],
-}
-
-impl<S: Simd> Extent<S> {
-    #[inline(always)]
-    pub(super) fn none(simd: S) -> Self {
-        Self { least: [splat(simd, f32::INFINITY); 2], most: [splat(simd, 0.0); 2] }
-    }
-
-    #[inline(always)]
-    pub(super) fn add(&mut self, Statistics { sum, target_exp, .. }: &Statistics<S>) {
-        for (i, value) in [*sum, *target_exp].into_iter().enumerate() {
-            self.least[i] = self.least[i].min(value);
-            self.most[i] += value;
-        }
-    }
-
-    /// Whether all rows are near 0. It may say no where they are, if only just; what it is then is asked of each.
-    #[inline(always)]
-    pub(super) fn is_near(&self, simd: S) -> bool {
-        let is_within = |i: usize, [least, most]: [f32; 2]| {
-            self.least[i].simd_ge(splat(simd, least)) & self.most[i].simd_le(splat(simd, most))
-        };
-        (is_within(0, NEAR_SUMS) & is_within(1, NEAR_TARGETS)).all_true()
     }
 }
 

@@ -8,8 +8,8 @@ use crate::cpu::simd::{BLOCK, Block, Select, Simd, SimdBase, splat, total};
 /// Four accumulators in turn: a lane's sum carries at most `classes / 4 + 3` roundings.
 pub(super) struct Tally<S: Simd> {
     simd: S,
-    /// The targets, counted from the next class on.
     targets: S::u32s,
+    class: S::u32s,
     target_exp: S::f32s,
     /// Of the other classes.
     sums: Block<S>,
@@ -20,25 +20,20 @@ impl<S: Simd> Tally<S> {
     pub(super) fn new(simd: S, targets: S::u32s) -> Self {
         let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
         // Where nothing is left out, whatever is near.
-        Self { simd, targets, target_exp: one, sums: [zero; BLOCK] }
+        Self { simd, targets, class: S::u32s::splat(simd, 0), target_exp: one, sums: [zero; BLOCK] }
     }
 
-    /// Adds the exponentials of the next classes. Those of targets become 0 if they are `KEPT`.
+    /// Adds the exponentials of the next classes. Those of targets become 0.
     #[inline(always)]
-    pub(super) fn add<const N: usize, const KEPT: bool>(&mut self, exps: &mut [S::f32s; N]) {
+    pub(super) fn add<const N: usize>(&mut self, exps: &mut [S::f32s; N]) {
         const { assert!(N <= BLOCK) };
-        for (i, (sum, exp)) in self.sums.iter_mut().zip(exps).enumerate() {
-            let is_other = self.targets.simd_ne(S::u32s::splat(self.simd, i as u32));
+        for (sum, exp) in self.sums.iter_mut().zip(exps) {
+            let is_other = self.targets.simd_ne(self.class);
             self.target_exp = is_other.select(self.target_exp, *exp);
-            if KEPT {
-                *exp = is_other.select(*exp, splat(self.simd, 0.0));
-                *sum += *exp;
-            } else {
-                // One operation.
-                *sum = is_other.select(*sum + *exp, *sum);
-            }
+            *exp = is_other.select(*exp, splat(self.simd, 0.0));
+            *sum += *exp;
+            self.class += S::u32s::splat(self.simd, 1);
         }
-        self.targets -= S::u32s::splat(self.simd, N as u32);
     }
 
     /// Sums and targets' exponentials.

@@ -46,7 +46,7 @@ impl<S: Simd> Tile<'_, S> {
             *value = load(simd, x, (c + i) * stride);
         }
         let mut exps = exp.of_some(values);
-        tally.add::<N, KEPT>(&mut exps);
+        tally.add(&mut exps);
         if KEPT {
             for (i, exp) in exps.iter().enumerate() {
                 exp.store_slice(&mut x[(c + i) * stride..][..S::f32s::LEN]);

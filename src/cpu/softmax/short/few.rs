@@ -3,10 +3,9 @@
 use super::Work;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
-use crate::cpu::simd::{BLOCK, Simd, SimdBase};
+use crate::cpu::simd::{BLOCK, Simd, SimdBase, SimdMask, splat};
 use crate::cpu::softmax::finish::{MarginLoss, Statistics};
 use crate::cpu::softmax::group::Group;
-use crate::cpu::softmax::near::Extent;
 use crate::cpu::softmax::tally::Tally;
 use crate::cpu::softmax::turn::TileRows;
 use crate::cpu::tensor::LinesAhead;
@@ -58,7 +57,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             || {
                 // Copies, which no store can change.
                 let (exp, mut next) = (exp, *ahead);
-                let mut extent = Extent::none(simd);
+                let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
                 let tiles = sums.iter_mut().zip(known.target_exp.chunks_exact_mut(lanes));
                 for (k, (sum, target_exp)) in tiles.enumerate() {
                     let n = lanes.min(group.n - k * lanes);
@@ -69,12 +68,12 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                     } else {
                         next.fetch_left(lines);
                     }
-                    extent.add(&statistics);
+                    are_near &= statistics.are_near(simd);
                     *sum = statistics.sum;
                     statistics.target_exp.store_slice(target_exp);
                 }
                 *ahead = next;
-                extent.is_near(simd)
+                are_near.all_true()
             },
         )
     }
@@ -132,5 +131,5 @@ fn of_tile<S: Simd, const LOGITS: bool>(
 
 #[inline(always)]
 fn add<S: Simd, const N: usize, const LOGITS: bool>(exp: Exp<S>, values: [S::f32s; N], tally: &mut Tally<S>) {
-    tally.add::<N, false>(&mut if LOGITS { exp.of_some(values) } else { values });
+    tally.add(&mut if LOGITS { exp.of_some(values) } else { values });
 }

@@ -4,12 +4,11 @@ use super::few::FEW;
 use super::{Neighbours, Work};
 use crate::cpu::simd::gather::{gather, scatter};
 use crate::cpu::simd::{
-    MAX_LANES, Mask, Select, Simd, SimdBase, SimdFloat, block_len, load, load_block, load_rows, load_vector_up_to,
-    splat, to_lanes,
+    MAX_LANES, Mask, Select, Simd, SimdBase, SimdFloat, SimdMask, block_len, load, load_block, load_rows,
+    load_vector_up_to, splat, to_lanes,
 };
 use crate::cpu::softmax::finish::{MarginLoss, Statistics};
 use crate::cpu::softmax::group::{Group, NONE};
-use crate::cpu::softmax::near::Extent;
 use crate::cpu::softmax::partition::NEAR_SUMS;
 use crate::cpu::tensor::LinesAhead;
 
@@ -77,7 +76,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             #[inline(always)]
             || {
                 let row_sums = RowSums::new(simd, classes);
-                let mut extent = Extent::none(simd);
+                let mut are_near = splat(simd, 0.0).simd_eq(splat(simd, 0.0));
                 for (k, sums) in sums.iter_mut().enumerate() {
                     *sums = row_sums.of(
                         simd,
@@ -86,9 +85,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         |rows| ahead.fetch_left((lines * rows).div_ceil(lanes)),
                     );
                     let target_exp = load(simd, target_exp, k * lanes);
-                    extent.add(&Statistics { sum: *sums, target_exp, ..Statistics::none(simd) });
+                    are_near &= Statistics { sum: *sums, target_exp, ..Statistics::none(simd) }.are_near(simd);
                 }
-                extent.is_near(simd)
+                are_near.all_true()
             },
         )
     }
