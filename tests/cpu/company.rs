@@ -148,7 +148,8 @@ fn rows_far_from_0_and_masked_ones() {
 #[test]
 fn smoothed_labels_of_rows_near_0_and_far_from_it() {
     let mut random = Random(37);
-    for (set, classes) in instructions().flat_map(|set| [40, 448, 449, 512, 1003, 4096, 4097, 16_500].map(|n| (set, n))) {
+    for (set, classes) in instructions().flat_map(|set| [40, 448, 449, 512, 1003, 4096, 4097, 16_500].map(|n| (set, n)))
+    {
         let n = 37;
         let mut rows = random::rows(&mut random, n, classes, 0);
         for row in rows.logits.chunks_exact_mut(classes) {

@@ -5,6 +5,27 @@ use bytemuck::Zeroable;
 use crate::cpu::simd::half::load_f16;
 use crate::cpu::simd::{BLOCK, Block, Bytes, MAX_BLOCK, Simd, SimdBase, load_block, numbers, splat};
 
+/// Calls a macro with the logits of a source, the type that their gradient is stored as, and whether past the caches: a gradient is
+/// of the logits' type, or float32 and beside them.
+macro_rules! of_types {
+    ($source:expr, $output:expr, $call:ident) => {
+        match ($source, $output) {
+            (Source::F32(x), (Format::F32, true)) => $call!(F32(x), ToF32, true),
+            (Source::F32(x), (Format::F32, false)) => $call!(F32(x), ToF32, false),
+            (Source::F16(x), (Format::F16, true)) => $call!(F16(x), ToF16, true),
+            (Source::F16(x), (Format::F16, false)) => $call!(F16(x), ToF16, false),
+            (Source::F16(x), (Format::F32, true)) => $call!(F16(x), ToF32, true),
+            (Source::Bf16(x), (Format::Bf16, true)) => $call!(Bf16(x), ToBf16, true),
+            (Source::Bf16(x), (Format::Bf16, false)) => $call!(Bf16(x), ToBf16, false),
+            (Source::Bf16(x), (Format::NativeBf16, true)) => $call!(Bf16(x), ToNativeBf16, true),
+            (Source::Bf16(x), (Format::NativeBf16, false)) => $call!(Bf16(x), ToNativeBf16, false),
+            (Source::Bf16(x), (Format::F32, true)) => $call!(Bf16(x), ToF32, true),
+            _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
+        }
+    };
+}
+pub(super) use of_types;
+
 /// Logits of a type that is loaded without a call.
 pub(super) trait Logits: Copy {
     type Element: Copy + Zeroable;

@@ -67,7 +67,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             work.group(group, part, writer.as_mut(), scratch);
         }
         if let Some(writer) = &mut writer {
-            work.write_left(writer, &scratch.exponentials);
+            work.write_left(part, writer, &scratch.exponentials);
         }
         work.ledger.totals
     }

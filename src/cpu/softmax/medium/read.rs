@@ -7,7 +7,7 @@ use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::store_vector;
 use crate::cpu::simd::{BLOCK, Block, MAX_BLOCK, MAX_LANES, Select, Simd, SimdBase, block_len, splat, to_lanes, total};
 use crate::cpu::softmax::finish::MarginLoss;
-use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
+use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits, of_types};
 use crate::cpu::softmax::partition::{Compensated, RECENT};
 use crate::cpu::softmax::short::lane_by_lane;
 use crate::cpu::softmax::stretch::{Product, Read};
@@ -45,14 +45,14 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     }
 
     /// Writes the gradient that is left.
-    pub(super) fn write_left(&mut self, writer: &mut LineWriter<'_>, e: &Aligned) {
+    pub(super) fn write_left(&mut self, part: &Part<'_>, writer: &mut LineWriter<'_>, e: &Aligned) {
         let Self { simd, exp, classes, stride, ref pending, .. } = *self;
         let format = (writer.format::<S>(), writer.streams());
         let lines = Lines::of(simd, pending, e, writer);
         // Nothing is read, and nothing stored among the exponentials.
         let e = e.as_ptr().cast_mut();
         let mut task = Task { exp, n: 0, classes, gap: 0, holes: &[], smooths: false, e, stride, pending, lines };
-        task.run(simd, Source::F32(std::ptr::null()), Some(format));
+        task.run(simd, part.source(0, 0), Some(format));
     }
 }
 
@@ -107,6 +107,16 @@ struct Task<'a, S: Simd> {
 impl<S: Simd> Task<'_, S> {
     /// Gives the sum of each row's exponentials but for its target's, a row a lane; and that of its logits, or 0.
     fn run(&mut self, simd: S, source: Source, output: Option<(Format, bool)>) -> [S::f32s; 2] {
+        macro_rules! sums {
+            ($x:expr) => {
+                rows!($x, ToF32, false, false)
+            };
+        }
+        macro_rules! gradient {
+            ($x:expr, $output:ty, $streams:literal) => {
+                rows!($x, $output, true, $streams)
+            };
+        }
         macro_rules! rows {
             ($x:expr, $output:ty, $keeps:literal, $streams:literal) => {
                 // SAFETY: the source has the rows, and the lines are those of the run.
@@ -114,26 +124,10 @@ impl<S: Simd> Task<'_, S> {
             };
         }
         match (source, output) {
-            (Source::F32(x), None) => rows!(F32(x), ToF32, false, false),
-            (Source::F16(x), None) => rows!(F16(x), ToF32, false, false),
-            (Source::Bf16(x), None) => rows!(Bf16(x), ToF32, false, false),
-            (Source::F32(x), Some((Format::F32, true))) => rows!(F32(x), ToF32, true, true),
-            (Source::F32(x), Some((Format::F32, false))) => rows!(F32(x), ToF32, true, false),
-            (Source::F32(x), Some((Format::F16, true))) => rows!(F32(x), ToF16, true, true),
-            (Source::F32(x), Some((Format::F16, false))) => rows!(F32(x), ToF16, true, false),
-            (Source::F32(x), Some((Format::Bf16, true))) => rows!(F32(x), ToBf16, true, true),
-            (Source::F32(x), Some((Format::Bf16, false))) => rows!(F32(x), ToBf16, true, false),
-            (Source::F32(x), Some((Format::NativeBf16, true))) => rows!(F32(x), ToNativeBf16, true, true),
-            (Source::F32(x), Some((Format::NativeBf16, false))) => rows!(F32(x), ToNativeBf16, true, false),
-            (Source::F16(x), Some((Format::F16, true))) => rows!(F16(x), ToF16, true, true),
-            (Source::F16(x), Some((Format::F16, false))) => rows!(F16(x), ToF16, true, false),
-            (Source::F16(x), Some((Format::F32, _))) => rows!(F16(x), ToF32, true, true),
-            (Source::Bf16(x), Some((Format::Bf16, true))) => rows!(Bf16(x), ToBf16, true, true),
-            (Source::Bf16(x), Some((Format::Bf16, false))) => rows!(Bf16(x), ToBf16, true, false),
-            (Source::Bf16(x), Some((Format::NativeBf16, true))) => rows!(Bf16(x), ToNativeBf16, true, true),
-            (Source::Bf16(x), Some((Format::NativeBf16, false))) => rows!(Bf16(x), ToNativeBf16, true, false),
-            (Source::Bf16(x), Some((Format::F32, _))) => rows!(Bf16(x), ToF32, true, true),
-            _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
+            (source, Some(output)) => of_types!(source, output, gradient),
+            (Source::F32(x), None) => sums!(F32(x)),
+            (Source::F16(x), None) => sums!(F16(x)),
+            (Source::Bf16(x), None) => sums!(Bf16(x)),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Neighbours, Work};
 use crate::cpu::simd::{Simd, SimdBase, block_len, load, store_block, store_up_to};
 use crate::cpu::softmax::finish::MarginLoss;
-use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits};
+use crate::cpu::softmax::lanes::{Bf16, F16, F32, Logits, of_types};
 use crate::cpu::tensor::{Format, LineWriter, LinesAhead, Source, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
@@ -39,24 +39,15 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let (lines, rest) = rest.split_at(n);
         let (to, streams) = writer.take_lines(n);
         (task.lines, task.to) = (lines, to);
-        match (logits.source(), writer.format::<S>(), streams) {
-            (Source::F32(x), Format::F32, true) => blocks!(F32(x), ToF32, true),
-            (Source::F32(x), Format::F32, false) => blocks!(F32(x), ToF32, false),
-            (Source::F32(x), Format::F16, true) => blocks!(F32(x), ToF16, true),
-            (Source::F32(x), Format::F16, false) => blocks!(F32(x), ToF16, false),
-            (Source::F32(x), Format::Bf16, true) => blocks!(F32(x), ToBf16, true),
-            (Source::F32(x), Format::Bf16, false) => blocks!(F32(x), ToBf16, false),
-            (Source::F32(x), Format::NativeBf16, true) => blocks!(F32(x), ToNativeBf16, true),
-            (Source::F32(x), Format::NativeBf16, false) => blocks!(F32(x), ToNativeBf16, false),
-            (Source::F16(x), Format::F16, true) => blocks!(F16(x), ToF16, true),
-            (Source::F16(x), Format::F16, false) => blocks!(F16(x), ToF16, false),
-            (Source::F16(x), Format::F32, true) => blocks!(F16(x), ToF32, true),
-            (Source::Bf16(x), Format::Bf16, true) => blocks!(Bf16(x), ToBf16, true),
-            (Source::Bf16(x), Format::Bf16, false) => blocks!(Bf16(x), ToBf16, false),
-            (Source::Bf16(x), Format::NativeBf16, true) => blocks!(Bf16(x), ToNativeBf16, true),
-            (Source::Bf16(x), Format::NativeBf16, false) => blocks!(Bf16(x), ToNativeBf16, false),
-            (Source::Bf16(x), Format::F32, true) => blocks!(Bf16(x), ToF32, true),
-            _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
+        match (logits.source(), (writer.format::<S>(), streams)) {
+            // Collected from rows with gaps.
+            (Source::F32(x), (Format::F16, true)) => blocks!(F32(x), ToF16, true),
+            (Source::F32(x), (Format::F16, false)) => blocks!(F32(x), ToF16, false),
+            (Source::F32(x), (Format::Bf16, true)) => blocks!(F32(x), ToBf16, true),
+            (Source::F32(x), (Format::Bf16, false)) => blocks!(F32(x), ToBf16, false),
+            (Source::F32(x), (Format::NativeBf16, true)) => blocks!(F32(x), ToNativeBf16, true),
+            (Source::F32(x), (Format::NativeBf16, false)) => blocks!(F32(x), ToNativeBf16, false),
+            (source, output) => of_types!(source, output, blocks),
         }
         writer.push_all(self.simd, rest);
     }

@@ -17,7 +17,7 @@ mod written;
 pub(super) use read::{Read, glance};
 pub(super) use written::{Old, Product};
 
-use super::lanes::{Bf16, F16, F32, Logits};
+use super::lanes::{Bf16, F16, F32, Logits, of_types};
 use super::partition::{Partition, RECENT};
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, MAX_BLOCK, Simd, block_len};
@@ -63,39 +63,34 @@ impl Stretch<'_, '_> {
             };
         }
         macro_rules! written {
-            ($logits:expr, $output:ty, $reads:literal, $streams:expr) => {
-                if $streams {
-                    blocks!($logits, $output, $reads, true, $reads, true)
-                } else {
-                    blocks!($logits, $output, $reads, true, $reads, false)
-                }
+            ($logits:expr, $output:ty, $streams:literal) => {
+                blocks!($logits, $output, true, true, true, $streams)
+            };
+        }
+        macro_rules! rest_written {
+            ($output:ty, $streams:literal) => {
+                blocks!(F32(std::ptr::null()), $output, false, true, false, $streams)
             };
         }
         let output = self.old.as_ref().map(|(_, writer)| (writer.format::<S>(), writer.streams()));
         // Which logits are not read does not matter, nor in which type they are not written.
         match (self.source, self.reads, output, self.kept.is_some()) {
             (_, false, None, _) => {}
-            (_, false, Some((Format::F32, streams)), _) => written!(F32(std::ptr::null()), ToF32, false, streams),
-            (_, false, Some((Format::F16, streams)), _) => written!(F32(std::ptr::null()), ToF16, false, streams),
-            (_, false, Some((Format::Bf16, streams)), _) => written!(F32(std::ptr::null()), ToBf16, false, streams),
-            (_, false, Some((Format::NativeBf16, streams)), _) => {
-                written!(F32(std::ptr::null()), ToNativeBf16, false, streams);
-            }
+            (_, false, Some((Format::F32, true)), _) => rest_written!(ToF32, true),
+            (_, false, Some((Format::F32, false)), _) => rest_written!(ToF32, false),
+            (_, false, Some((Format::F16, true)), _) => rest_written!(ToF16, true),
+            (_, false, Some((Format::F16, false)), _) => rest_written!(ToF16, false),
+            (_, false, Some((Format::Bf16, true)), _) => rest_written!(ToBf16, true),
+            (_, false, Some((Format::Bf16, false)), _) => rest_written!(ToBf16, false),
+            (_, false, Some((Format::NativeBf16, true)), _) => rest_written!(ToNativeBf16, true),
+            (_, false, Some((Format::NativeBf16, false)), _) => rest_written!(ToNativeBf16, false),
+            (source, true, Some(output), _) => of_types!(source, output, written),
             (Source::F32(x), true, None, false) => blocks!(F32(x), ToF32, true, false, false),
             (Source::F32(x), true, None, true) => blocks!(F32(x), ToF32, true, false, true),
-            (Source::F32(x), true, Some((Format::F32, streams)), _) => written!(F32(x), ToF32, true, streams),
             (Source::F16(x), true, None, false) => blocks!(F16(x), ToF32, true, false, false),
             (Source::F16(x), true, None, true) => blocks!(F16(x), ToF32, true, false, true),
-            (Source::F16(x), true, Some((Format::F16, streams)), _) => written!(F16(x), ToF16, true, streams),
-            (Source::F16(x), true, Some((Format::F32, _)), _) => blocks!(F16(x), ToF32, true, true, true, true),
             (Source::Bf16(x), true, None, false) => blocks!(Bf16(x), ToF32, true, false, false),
             (Source::Bf16(x), true, None, true) => blocks!(Bf16(x), ToF32, true, false, true),
-            (Source::Bf16(x), true, Some((Format::Bf16, streams)), _) => written!(Bf16(x), ToBf16, true, streams),
-            (Source::Bf16(x), true, Some((Format::NativeBf16, streams)), _) => {
-                written!(Bf16(x), ToNativeBf16, true, streams);
-            }
-            (Source::Bf16(x), true, Some((Format::F32, _)), _) => blocks!(Bf16(x), ToF32, true, true, true, true),
-            _ => unreachable!("a gradient is of the logits' type, or float32 and beside them"),
         }
     }
 
