@@ -62,6 +62,9 @@ use crate::{Batch, Details, Error, Evaluation, Gradient, Layout, Logits, Loss, R
 use job::{Job, Outcome, RowOutputs, RowTotals};
 use tensor::Tensor;
 
+/// Logits that take one thread about as long as another takes to wake up.
+const FEW_LOGITS: usize = 1 << 16;
+
 /// A loss with a CPU implementation.
 ///
 /// A new loss is a file in `src/loss/`, and one in `src/cpu/` that implements this.
@@ -275,7 +278,9 @@ fn run_checked<'a>(
         losses,
         details,
     };
-    let outcome = loss.run(job)?;
+    // In the pool from the first step to the last, whose threads hand tasks to each other sooner than to one outside.
+    let outcome =
+        if batch.layout.elements() > FEW_LOGITS as u64 { rayon::scope(|_| loss.run(job))? } else { loss.run(job)? };
     Ok(outcome.summary(&definition, batch.layout.rows()))
 }
 

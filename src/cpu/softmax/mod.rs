@@ -37,7 +37,7 @@ pub(super) use row::row_statistics;
 
 use super::simd::{Instructions, MAX_LANES, Mask, Select, Simd, SimdBase, splat};
 use super::tensor::Part;
-use super::{Job, Outcome, RowOutputs, order};
+use super::{FEW_LOGITS, Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
@@ -54,9 +54,6 @@ const MEDIUM: usize = 4096;
 
 /// Classes up to which rows are turned into tiles, if they have more to them than logits.
 const TURNED: usize = 64;
-
-/// Logits that take one thread about as long as another takes to wake up.
-const FEW_LOGITS: usize = 1 << 16;
 
 /// Logits of few rows that threads share: fewer take a thread a row less time than sharing them does.
 const MANY_LOGITS: usize = 1 << 17;

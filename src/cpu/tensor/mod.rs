@@ -71,6 +71,9 @@ pub(in crate::cpu) struct Tensor<'a> {
 // SAFETY: the pointers are read and written through parts alone, whose elements are disjoint where one of them is written.
 unsafe impl Sync for Tensor<'_> {}
 
+// SAFETY: it stands for slices, one of them mutable, which any thread may have.
+unsafe impl Send for Tensor<'_> {}
+
 impl<'a> Tensor<'a> {
     /// The lengths are those of the layout.
     pub(super) fn separate(layout: Layout, logits: Logits<'a>, gradient: Option<&'a mut LogitsMut<'_>>) -> Self {
