@@ -111,8 +111,9 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let Self { simd, classes, .. } = *self;
         let Scratch { buffer, row, exponentials: e } = scratch;
         self.ledger.read_labels(group);
-        self.find_targets(group, part);
         self.read_rows(group, part, writer.as_deref_mut(), e);
+        // Now that they are in a cache.
+        self.find_targets(group, part);
         let target_exp = load_lanes(simd, &self.known.target_exp);
         self.known.reference = [0.0; MAX_LANES];
         if self.smooths {
