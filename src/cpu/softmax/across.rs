@@ -46,7 +46,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;
         let (classes, all) = (part.layout().classes() as usize, part.rows());
-        let together = Group::rows::<S>(GROUP, classes);
+        let together = Group::rows::<S>(GROUP, classes, TILES);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
         let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out) };

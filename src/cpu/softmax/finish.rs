@@ -5,7 +5,7 @@ use crate::cpu::simd::math::{Margin, ln_parts, weighted};
 use crate::cpu::simd::{Lanes, Select, Simd, SimdBase, SimdFloat, load_lanes, splat, to_lanes};
 
 /// Bundles that are finished together at most: enough that the steps of one need not wait for each other.
-pub(in crate::cpu) const TILES: usize = 8;
+pub(in crate::cpu) const TILES: usize = 16;
 
 /// A loss of the margin `z = rest - x_t` between the target and the other classes, without weights.
 pub(in crate::cpu) trait MarginLoss: Sync {

@@ -21,11 +21,11 @@ impl Group {
         self.n.div_ceil(S::f32s::LEN)
     }
 
-    /// Rows that are worked on together where their classes may be `values` numbers of memory: whole tiles, up to [`TILES`], and a
+    /// Rows that are worked on together where their classes may be `values` numbers of memory: whole tiles, up to `most`, and a
     /// power of two, as sums of many rows need it.
-    pub(super) fn rows<S: Simd>(values: usize, classes: usize) -> usize {
+    pub(super) fn rows<S: Simd>(values: usize, classes: usize, most: usize) -> usize {
         let lanes = S::f32s::LEN;
-        lanes << (values / (classes.max(1) * lanes)).clamp(1, TILES).ilog2()
+        lanes << (values / (classes.max(1) * lanes)).clamp(1, most.min(TILES)).ilog2()
     }
 }
 
