@@ -73,6 +73,16 @@ pub(in crate::cpu) unsafe fn stream_line(line: &[u8; LINE], to: *mut u8) {
     }
 }
 
+/// Loads a vector, where a slice would be asked for its length.
+///
+/// # Safety
+/// As many float32 as there are lanes can be read there.
+#[inline(always)]
+pub(in crate::cpu) unsafe fn load_vector<S: Simd>(simd: S, from: *const f32) -> S::f32s {
+    // SAFETY: the caller's promise.
+    S::f32s::from_slice(simd, unsafe { std::slice::from_raw_parts(from, S::f32s::LEN) })
+}
+
 /// Stores a vector, where a slice would be asked whether it is null or of another length.
 ///
 /// # Safety

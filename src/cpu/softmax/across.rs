@@ -12,17 +12,23 @@ use std::ops::Range;
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
 use super::group::{Group, Ledger, NONE};
+use super::planes::{Kept, Pass, Planes};
 use super::tile::Tile;
 use super::turn::{PADDED, TileRows, turn_out};
 use super::{MAX_ROWS, PartKernel, Rows};
+use crate::DType;
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{BLOCK, Kernel, MAX_LANES, Simd, SimdBase, SimdMask, load_lanes};
-use crate::cpu::tensor::{LineWriter, Part};
+use crate::cpu::tensor::{LineWriter, Part, Source};
 
 /// Logits of the rows that are worked on together, where they are enough to fill vectors: a part of the second cache.
 const GROUP: usize = 1 << 16;
+
+/// As many where they are read where they lie, and nothing is kept of them; but for groups that end a part or go on in the planes of
+/// another sample.
+const GROUP_READ: usize = 1 << 20;
 
 /// Planes that have a writer each, at most: the memory of all of them is in the second cache too.
 const WRITERS: usize = 256;
@@ -46,7 +52,6 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;
         let (classes, all) = (part.layout().classes() as usize, part.rows());
-        let together = Group::rows::<S>(GROUP, classes, TILES);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
         let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out) };
@@ -61,6 +66,8 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         } else {
             part.cached_writer().into_iter().collect()
         };
+        let is_read_alone = writers.is_empty() && part.dtype() == DType::F32 && !rows.has_extra;
+        let together = Group::rows::<S>(if is_read_alone { GROUP_READ } else { GROUP }, classes, TILES);
         for first in all.clone().step_by(together) {
             let group = Group { first, n: (all.end - first).min(together) };
             match (rows.has_extra, is_turned) {
@@ -92,46 +99,17 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         writers: &mut [LineWriter<'_>],
         scratch: &mut Scratch,
     ) {
-        let Self { simd, rows, classes, .. } = *self;
-        let Scratch { x, capped, buffer, rows: gradient, padded } = scratch;
-        padded.extend_to(PADDED);
-        let place = Place::of::<S, TURNED>(group, classes);
-        let values = group.tiles::<S>() * S::f32s::LEN * classes.max(1);
-        x.extend_to(values);
-        let (mut e, mut low, mut slopes): (_, &[f32], &[f32]) = (&mut x[..values], &[], &[]);
-        let (is_kept, mut are_near) = (!writers.is_empty(), true);
+        let simd = self.simd;
+        let place = Place::of::<S, TURNED>(group, self.classes);
+        let mut are_near = false;
         simd.vectorize(
             #[inline(always)]
             || {
                 self.ledger.read_labels(group);
-                let logits = self.logits::<TURNED>(place, part, e, buffer);
-                if let Some(softcap) = rows.options.softcap.filter(|_| EXTRA) {
-                    for k in 0..group.tiles::<S>() {
-                        self.turn_in(place, k, logits, padded, e);
-                    }
-                    cap(e, softcap, capped);
-                    (e, low, slopes) = (&mut capped.high, &capped.low, &capped.slope);
-                }
-                for k in 0..group.tiles::<S>() {
-                    if TURNED {
-                        let rows = group.first + k * S::f32s::LEN;
-                        part.fetch_ahead(part.row_start(rows), classes * S::f32s::LEN);
-                    }
-                    if TURNED && low.is_empty() {
-                        // Turning keeps other parts of a processor busy than exponentials do.
-                        self.turn_in(place, k, logits, padded, e);
-                    }
-                    let of_tile = place.tile(k);
-                    let is_near;
-                    (self.statistics[k], is_near) = if EXTRA {
-                        let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
-                        (self.tile(k, place).statistics::<EXTRA>(&mut e[of_tile], low, None), false)
-                    } else if is_kept {
-                        self.statistics_of::<true>(place, k, part, &mut e[of_tile])
-                    } else {
-                        self.statistics_of::<false>(place, k, part, &mut e[of_tile])
-                    };
-                    are_near &= is_near;
+                if EXTRA {
+                    self.add_up_extra::<TURNED>(place, part, scratch);
+                } else {
+                    are_near = self.add_up(place, part, &mut scratch.x, !writers.is_empty());
                 }
             },
         );
@@ -146,8 +124,39 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         if !writers.is_empty() {
             simd.vectorize(
                 #[inline(always)]
-                || self.gradient::<EXTRA, TURNED>(place, e, slopes, gradient, part, writers),
+                || self.gradient::<EXTRA, TURNED>(place, scratch, part, writers),
             );
+        }
+    }
+
+    /// Statistics of a group whose rows have more to them than logits. Exponentials are kept in `x`, or under a softcap in `capped`.
+    #[inline(always)]
+    fn add_up_extra<const TURNED: bool>(&mut self, place: Place, part: &Part<'_>, scratch: &mut Scratch) {
+        let Self { rows, classes, .. } = *self;
+        let Scratch { x, capped, buffer, padded, .. } = scratch;
+        let (group, lanes) = (place.group, S::f32s::LEN);
+        x.extend_to(place.values::<S>(classes));
+        padded.extend_to(PADDED);
+        let (mut e, mut low): (&mut [f32], &[f32]) = (&mut x[..place.values::<S>(classes)], &[]);
+        let logits = self.logits::<TURNED>(place, part, e, buffer);
+        if let Some(softcap) = rows.options.softcap {
+            for k in 0..group.tiles::<S>() {
+                self.turn_in(place, k, logits, padded, e);
+            }
+            cap(e, softcap, capped);
+            (e, low) = (&mut capped.high, &capped.low);
+        }
+        for k in 0..group.tiles::<S>() {
+            if TURNED {
+                part.fetch_ahead(part.row_start(group.first + k * lanes), classes * lanes);
+            }
+            if TURNED && low.is_empty() {
+                // Turning keeps other parts of a processor busy than exponentials do.
+                self.turn_in(place, k, logits, padded, e);
+            }
+            let of_tile = place.tile(k);
+            let low = if low.is_empty() { low } else { &low[of_tile.clone()] };
+            self.statistics[k] = self.tile(k, place).statistics::<true>(&mut e[of_tile], low, None);
         }
     }
 
@@ -173,26 +182,71 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             let reach = group.n + S::f32s::LEN.div_ceil(self.classes.max(1));
             return part.rows_together(group.first, reach.min(part.rows().end - group.first), buffer);
         }
-        for (c, column) in x.chunks_exact_mut(place.stride).enumerate().take(self.classes) {
-            part.read_column(group.first, c, &mut column[..group.n]);
-        }
+        self.read_planes(place, part, x);
         &[]
     }
 
-    /// Statistics of a tile in planes, of rows that have nothing but logits, and whether all of them are near 0. If not, the
-    /// logits are read once more.
+    /// Reads a group in planes.
+    fn read_planes(&self, place: Place, part: &Part<'_>, x: &mut [f32]) {
+        for (c, column) in x.chunks_exact_mut(place.stride).enumerate().take(self.classes) {
+            part.read_column(place.group.first, c, &mut column[..place.group.n]);
+        }
+    }
+
+    /// Statistics of a group in planes, of rows that have nothing but logits, and whether all of them are near 0. Exponentials are
+    /// in `x` then, if they are `kept`.
     #[inline(always)]
-    fn statistics_of<const KEPT: bool>(
-        &self,
-        place: Place,
-        k: usize,
-        part: &Part<'_>,
-        x: &mut [f32],
-    ) -> (Statistics<S>, bool) {
-        let tile = self.tile(k, place);
-        let (mut statistics, are_near) = tile.near::<KEPT>(self.classes, x);
+    fn add_up(&mut self, place: Place, part: &Part<'_>, x: &mut Aligned, is_kept: bool) -> bool {
+        let Self { simd, exp, classes, .. } = *self;
+        let (Place { stride, .. }, values) = (place, place.values::<S>(classes));
+        let in_place = self.planes(place, part);
+        if is_kept || in_place.is_none() {
+            x.extend_to(values);
+        }
+        if in_place.is_none() {
+            self.read_planes(place, part, &mut x[..values]);
+        }
+        let Self { ledger, statistics, .. } = self;
+        let statistics = &mut statistics[..place.group.tiles::<S>()];
+        let to = x.as_mut_ptr();
+        let planes = in_place.unwrap_or(Planes { from: to, stride });
+        let next = Planes { from: planes.from.wrapping_add(stride), ..planes };
+        let mut pass = Pass { simd, exp, planes, classes, next, statistics };
+        // SAFETY: `x` has room for all tiles if it is read or written; else the logits are those of the group, as they lie.
+        unsafe {
+            if is_kept {
+                pass.run(|k| ledger.classes_of(k), Some(Kept { to, stride }));
+            } else {
+                pass.run(|k| ledger.classes_of(k), None);
+            }
+        }
+        let mut are_near = true;
+        for k in 0..place.group.tiles::<S>() {
+            are_near &= self.complete(place, k, part, x, is_kept);
+        }
+        are_near
+    }
+
+    /// The planes of a group where they lie, if they are in float32, and the group is whole and of one sample.
+    #[inline(always)]
+    fn planes(&self, Place { group, stride, .. }: Place, part: &Part<'_>) -> Option<Planes> {
+        let inner = part.layout().inner() as usize;
+        if self.classes == 0 || group.n < stride || group.first % inner + stride > inner {
+            return None;
+        }
+        let at = part.layout().element(group.first as u32, 0) as usize;
+        match part.source(at, (self.classes - 1) * inner + stride) {
+            Source::F32(from) => Some(Planes { from, stride: inner }),
+            _ => None,
+        }
+    }
+
+    /// Says whether all rows of a tile are near 0. If not, the logits are read once more.
+    #[inline(always)]
+    fn complete(&mut self, place: Place, k: usize, part: &Part<'_>, x: &mut Aligned, is_kept: bool) -> bool {
         let first = k * S::f32s::LEN;
         let n = S::f32s::LEN.min(place.group.n - first);
+        let are_near = self.statistics[k].are_near(self.simd);
         if are_near.all_true() {
             if self.ledger.takes_logits() {
                 let mut targets = [f32::NEG_INFINITY; MAX_LANES];
@@ -202,14 +256,39 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                         *target = part.logit(place.group.first + first + lane, class as usize);
                     }
                 }
-                statistics.target = load_lanes(self.simd, &targets);
+                self.statistics[k].target = load_lanes(self.simd, &targets);
             }
-            return (statistics, true);
+            return true;
         }
+        self.redo(place, k, part, x, is_kept);
+        false
+    }
+
+    /// Adds up the rows of a tile that are not near 0 once more, and keeps the exponentials of all.
+    #[cold]
+    fn redo(&mut self, place: Place, k: usize, part: &Part<'_>, x: &mut Aligned, is_kept: bool) {
+        let first = place.group.first + k * S::f32s::LEN;
+        let n = S::f32s::LEN.min(place.group.first + place.group.n - first);
+        // Where nothing is kept, the tile is by itself.
+        let (place, of_tile) = if is_kept {
+            (place, place.tile(k))
+        } else {
+            let place = Place::of::<S, false>(Group { first, n }, self.classes);
+            (place, place.tile(0))
+        };
+        x.extend_to(of_tile.end);
+        let x = &mut x[of_tile];
         for (c, column) in x.chunks_mut(place.stride).enumerate() {
-            part.read_column(place.group.first + first, c, &mut column[..n]);
+            part.read_column(first, c, &mut column[..n]);
         }
-        (tile.statistics::<false>(x, &[], Some((statistics, are_near))), false)
+        let simd = self.simd;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let near = Some((self.statistics[k], self.statistics[k].are_near(simd)));
+                self.statistics[k] = self.tile(k, place).statistics::<false>(x, &[], near);
+            },
+        );
     }
 
     /// Turns the rows of tile `k`, if there are logits whose rows are next to one another.
@@ -225,13 +304,16 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     fn gradient<const EXTRA: bool, const TURNED: bool>(
         &self,
         place: Place,
-        e: &mut [f32],
-        slopes: &[f32],
-        rows: &mut Aligned,
+        scratch: &mut Scratch,
         part: &Part<'_>,
         writers: &mut [LineWriter<'_>],
     ) {
         let Self { simd, classes, ref ledger, .. } = *self;
+        let Scratch { x, capped, rows, .. } = scratch;
+        let (e, slopes): (&mut [f32], &[f32]) = match self.rows.options.softcap {
+            Some(_) => (&mut capped.high, &capped.slope),
+            None => (&mut x[..place.values::<S>(classes)], &[]),
+        };
         let group = place.group;
         let (is_contiguous, size) = (part.layout().is_contiguous(), group.n * classes);
         let mut written = 0;
@@ -298,6 +380,12 @@ impl Place {
         }
         let stride = group.tiles::<S>() * lanes;
         Self { group, stride, step: lanes, length: (classes * stride).saturating_sub(stride - lanes) }
+    }
+
+    /// Numbers that its tiles take.
+    #[inline(always)]
+    const fn values<S: Simd>(self, classes: usize) -> usize {
+        self.group.tiles::<S>() * S::f32s::LEN * classes
     }
 
     /// Tile `k`.

@@ -22,6 +22,7 @@ mod lanes;
 mod medium;
 mod near;
 mod partition;
+mod planes;
 mod row;
 mod scratch;
 mod shared;

@@ -23,6 +23,14 @@ impl<S: Simd> Tally<S> {
         Self { simd, targets, target_exp: one, sums: [zero; BLOCK] }
     }
 
+    /// Where it is at class `c`, of what the classes before have come to.
+    #[inline(always)]
+    pub(super) fn at(simd: S, targets: S::u32s, c: usize, Statistics { sum, target_exp, .. }: &Statistics<S>) -> Self {
+        let zero = splat(simd, 0.0);
+        let targets = targets - S::u32s::splat(simd, c as u32);
+        Self { simd, targets, target_exp: *target_exp, sums: [*sum, zero, zero, zero] }
+    }
+
     /// Adds the exponentials of the next classes. Those of targets become 0.
     #[inline(always)]
     pub(super) fn add<const N: usize>(&mut self, exps: &mut [S::f32s; N]) {

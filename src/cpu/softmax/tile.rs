@@ -2,10 +2,9 @@
 
 use super::Fates;
 use super::finish::{Conclusion, Statistics};
-use super::tally::Tally;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::math::at_least;
-use crate::cpu::simd::{BLOCK, Mask, Select, Simd, SimdBase, load, splat, total};
+use crate::cpu::simd::{Mask, Select, Simd, SimdBase, load, splat, total};
 
 /// Rows of a tile of shape (classes, lanes).
 pub(super) struct Tile<'a, S: Simd> {
@@ -18,42 +17,6 @@ pub(super) struct Tile<'a, S: Simd> {
 }
 
 impl<S: Simd> Tile<'_, S> {
-    /// Sums of exponentials relative to 0, and which of the rows are near that. If exponentials are `KEPT` they take the logits'
-    /// place, but for those of the targets; of a row that is not near they are of no use. The targets' logits are left out.
-    #[inline(always)]
-    pub(super) fn near<const KEPT: bool>(&self, classes: usize, x: &mut [f32]) -> (Statistics<S>, Mask<S>) {
-        let mut tally = Tally::new(self.simd, self.targets);
-        let whole = classes / BLOCK * BLOCK;
-        for c in (0..whole).step_by(BLOCK) {
-            self.add::<BLOCK, KEPT>(c, x, &mut tally);
-        }
-        match classes - whole {
-            1 => self.add::<1, KEPT>(whole, x, &mut tally),
-            2 => self.add::<2, KEPT>(whole, x, &mut tally),
-            3 => self.add::<3, KEPT>(whole, x, &mut tally),
-            _ => {}
-        }
-        let statistics = tally.statistics();
-        (statistics, statistics.are_near(self.simd))
-    }
-
-    /// Adds classes `c..c + N`.
-    #[inline(always)]
-    fn add<const N: usize, const KEPT: bool>(&self, c: usize, x: &mut [f32], tally: &mut Tally<S>) {
-        let Self { simd, exp, stride, .. } = *self;
-        let mut values = [splat(simd, 0.0); N];
-        for (i, value) in values.iter_mut().enumerate() {
-            *value = load(simd, x, (c + i) * stride);
-        }
-        let mut exps = exp.of_some(values);
-        tally.add(&mut exps);
-        if KEPT {
-            for (i, exp) in exps.iter().enumerate() {
-                exp.store_slice(&mut x[(c + i) * stride..][..S::f32s::LEN]);
-            }
-        }
-    }
-
     /// Turns logits into exponentials, but for those of the targets, and gives statistics of the classes other than the target;
     /// without weights. `low` is what float32 rounds off of the logits; empty without a softcap. Of rows that are near 0, by what
     /// [`near`](Self::near) gave, the statistics stay those relative to 0.
