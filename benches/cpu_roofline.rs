@@ -19,8 +19,11 @@ use std::time::Instant;
 use fearless_simd::{Level, Simd, SimdBase, SimdFloat};
 use logloss::cpu::{self, Instructions, LogitsMut, Outputs};
 use logloss::half::{bf16, f16};
-use logloss::{Batch, BceWithLogits, CrossEntropy, Logits, Shape};
+use logloss::{Batch, BceWithLogits, CrossEntropy, Layout, Logits, Shape};
 use rayon::prelude::*;
+
+/// Pixels of an image, each a row: its classes are as far apart.
+const IMAGE: u32 = 512 * 1024;
 
 /// Elements of a piece of the sum and the copy.
 const PIECE: usize = 1 << 16;
@@ -55,8 +58,16 @@ fn main() {
     for shape in
         [(65536, 1000), (8192, 32000), (4096, 50257), (2048, 128_256), (1024, 262_144), (16, 262_144), (1_000_000, 10)]
     {
-        run(shape, cross_entropy);
+        run(shape, |shape, rounds| cross_entropy(shape, shape.into(), rounds));
     }
+    run((4 * IMAGE, 19), |shape, rounds| {
+        let images = if shape.rows.is_multiple_of(4) { 4 } else { 1 };
+        cross_entropy(
+            shape,
+            Layout::planes(images, shape.classes, shape.rows / images).expect("a small layout"),
+            rounds,
+        );
+    });
     run((8192, 32000), bfloat16);
     run((8192, 32000), float16);
     run((64_000, 1000), bce_with_logits);
@@ -100,10 +111,10 @@ fn targets(shape: Shape) -> Vec<i32> {
     (0..shape.rows).map(|r| (r.wrapping_mul(40_503) % shape.classes) as i32).collect()
 }
 
-fn cross_entropy(shape: Shape, rounds: usize) {
+fn cross_entropy(shape: Shape, layout: Layout, rounds: usize) {
     let x = logits(shape.elements() as usize);
     let (targets, loss) = (targets(shape), CrossEntropy::default());
-    let batch = Batch::new(shape, &x, &targets);
+    let batch = Batch::new(layout, &x, &targets);
     let bytes = 4.0 * x.len() as f64;
     let shared = RefCell::new(vec![0.0; x.len()]);
     let no_logits: [f32; 0] = [];
@@ -138,14 +149,14 @@ fn cross_entropy(shape: Shape, rounds: usize) {
             bytes: 2.0 * bytes,
             yardstick: 1,
             run: Box::new(|| {
-                let batch = Batch::new(shape, &no_logits, &targets);
+                let batch = Batch::new(layout, &no_logits, &targets);
                 let mut gradient = shared.borrow_mut();
                 let outputs = Outputs::default();
                 black_box(cpu::evaluate_in_place(&loss, &batch, &mut gradient[..], outputs).expect("a valid batch"));
             }),
         },
     ];
-    measure(shape, rounds, passes);
+    measure(layout, rounds, passes);
 }
 
 fn bfloat16(shape: Shape, rounds: usize) {
@@ -202,7 +213,7 @@ fn of_16_bits<T: bytemuck::Pod + Send>(
             }),
         },
     ];
-    measure(shape, rounds, passes);
+    measure(shape.into(), rounds, passes);
 }
 
 fn bce_with_logits(shape: Shape, rounds: usize) {
@@ -243,12 +254,15 @@ fn bce_with_logits(shape: Shape, rounds: usize) {
             }),
         },
     ];
-    measure(shape, rounds, passes);
+    measure(shape.into(), rounds, passes);
 }
 
 /// Runs the passes in turn, once unmeasured and then `rounds` times, and prints the table.
-fn measure(shape: Shape, rounds: usize, mut passes: Vec<Pass<'_>>) {
-    let name = format!("{} x {}", shape.rows, shape.classes);
+fn measure(layout: Layout, rounds: usize, mut passes: Vec<Pass<'_>>) {
+    let name = match layout.inner() {
+        1 => format!("{} x {}", layout.rows(), layout.classes()),
+        inner => format!("{} x {} x {inner}", layout.outer(), layout.classes()),
+    };
     // Short passes are repeated, so that each is measured over some milliseconds.
     let repeats = if rounds == 1 { 1 } else { (2e8 / passes[0].bytes).ceil().max(1.0) as usize };
     let mut times = vec![Vec::new(); passes.len()];

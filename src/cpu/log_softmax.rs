@@ -3,7 +3,7 @@
 use super::simd::exp::Exp;
 use super::simd::{Instructions, Kernel, Simd};
 use super::softmax::row_statistics;
-use super::tensor::in_parallel_with;
+use super::tensor::{in_parallel_with, in_pool};
 use crate::{Error, Result, Shape, checks};
 
 /// Log-softmax over the classes of each row, in nats: with `m` the largest logit of the row,
@@ -40,7 +40,7 @@ pub fn log_softmax(shape: Shape, temperature: f32, logits: &[f32], out: &mut [f3
     let instructions = Instructions::best();
     let chunks = logits.chunks(rows * classes).zip(out.chunks_mut(rows * classes)).collect();
     let of_chunk = |_, (logits, out), (): &mut ()| instructions.run(Rows { temperature, classes, logits, out });
-    in_parallel_with(chunks, || (), of_chunk);
+    in_pool(expected, || in_parallel_with(chunks, || (), of_chunk));
     Ok(())
 }
 

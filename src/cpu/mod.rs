@@ -60,10 +60,7 @@ pub use tensor::LogitsMut;
 
 use crate::{Batch, Details, Error, Evaluation, Gradient, Layout, Logits, Loss, Request, Result, Summary};
 use job::{Job, Outcome, RowOutputs, RowTotals};
-use tensor::Tensor;
-
-/// Logits that take one thread about as long as another takes to wake up.
-const FEW_LOGITS: usize = 1 << 16;
+use tensor::{Tensor, in_pool};
 
 /// A loss with a CPU implementation.
 ///
@@ -278,9 +275,7 @@ fn run_checked<'a>(
         losses,
         details,
     };
-    // In the pool from the first step to the last, whose threads hand tasks to each other sooner than to one outside.
-    let outcome =
-        if batch.layout.elements() > FEW_LOGITS as u64 { rayon::scope(|_| loss.run(job))? } else { loss.run(job)? };
+    let outcome = in_pool(batch.layout.elements(), || loss.run(job))?;
     Ok(outcome.summary(&definition, batch.layout.rows()))
 }
 

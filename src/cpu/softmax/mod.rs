@@ -37,8 +37,8 @@ pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions, TILES};
 pub(super) use row::row_statistics;
 
 use super::simd::{Instructions, MAX_LANES, Mask, Select, Simd, SimdBase, splat};
-use super::tensor::Part;
-use super::{FEW_LOGITS, Job, Outcome, RowOutputs, order};
+use super::tensor::{FEW_LOGITS, Part};
+use super::{Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
