@@ -22,7 +22,6 @@ mod lanes;
 mod medium;
 mod near;
 mod partition;
-mod planes;
 mod row;
 mod scratch;
 mod shared;

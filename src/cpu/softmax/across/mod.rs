@@ -7,20 +7,24 @@
 //! turned   (tiles, classes, lanes)
 //! ```
 
-use std::ops::Range;
+mod gradient;
+mod place;
+mod planes;
+
+use place::Place;
+use planes::{Kept, Pass, Planes};
 
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
 use super::group::{Group, Ledger, NONE};
-use super::planes::{Kept, Pass, Planes};
 use super::tile::Tile;
-use super::turn::{PADDED, TileRows, turn_out};
+use super::turn::PADDED;
 use super::{MAX_ROWS, PartKernel, Rows};
 use crate::DType;
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{BLOCK, Kernel, MAX_LANES, Simd, SimdBase, SimdMask, load_lanes};
+use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, SimdMask, load_lanes};
 use crate::cpu::tensor::{LineWriter, Part, Source};
 
 /// Logits of the rows that are worked on together, where they are enough to fill vectors: a part of the second cache.
@@ -297,107 +301,5 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         if !logits.is_empty() {
             place.rows::<S>(k, logits, padded).turn_in(self.simd, &mut x[place.tile(k)]);
         }
-    }
-
-    /// Turns the exponentials of a group into its gradient and writes it.
-    #[inline(always)]
-    fn gradient<const EXTRA: bool, const TURNED: bool>(
-        &self,
-        place: Place,
-        scratch: &mut Scratch,
-        part: &Part<'_>,
-        writers: &mut [LineWriter<'_>],
-    ) {
-        let Self { simd, classes, ref ledger, .. } = *self;
-        let Scratch { x, capped, rows, .. } = scratch;
-        let (e, slopes): (&mut [f32], &[f32]) = match self.rows.options.softcap {
-            Some(_) => (&mut capped.high, &capped.slope),
-            None => (&mut x[..place.values::<S>(classes)], &[]),
-        };
-        let group = place.group;
-        let (is_contiguous, size) = (part.layout().is_contiguous(), group.n * classes);
-        let mut written = 0;
-        if TURNED {
-            rows.extend_to(e.len() + BLOCK);
-            if is_contiguous {
-                part.start_rows(&mut writers[0], group.first..group.first + group.n);
-            }
-        }
-        for (k, conclusion) in ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
-            let of_tile = place.tile(k);
-            let slopes = if slopes.is_empty() { slopes } else { &slopes[of_tile.clone()] };
-            let fates =
-                if ledger.is_plain { None } else { Some(self.rows.fates(simd, ledger.classes_of(k), conclusion)) };
-            let (tile, of_class) = (self.tile(k, place), &mut e[of_tile.clone()]);
-            if !TURNED {
-                for c in 0..classes {
-                    let value = tile.gradient::<EXTRA>(c, of_class, slopes, conclusion, fates.as_ref());
-                    value.store_slice(&mut of_class[c * place.stride..][..S::f32s::LEN]);
-                }
-                continue;
-            }
-            if is_contiguous {
-                // The tile before, whose rows have left the registers.
-                written += writers[0].push_blocks(simd, &rows[written..of_tile.start]);
-            }
-            turn_out(
-                simd,
-                classes,
-                &mut rows[of_tile.start..],
-                #[inline(always)]
-                |c| tile.gradient::<EXTRA>(c, of_class, slopes, conclusion, fates.as_ref()),
-            );
-        }
-        if !TURNED {
-            let n = writers.len();
-            for (c, column) in e.chunks_exact(place.stride).enumerate().take(classes) {
-                part.push_column(simd, &mut writers[c % n], group.first, c, &column[..group.n]);
-            }
-        } else if is_contiguous {
-            writers[0].push_all(simd, &rows[written..size]);
-        } else {
-            part.push_rows(simd, &mut writers[0], group.first, &rows[..size]);
-        }
-    }
-}
-
-/// Where the tiles of a group are.
-#[derive(Clone, Copy)]
-struct Place {
-    group: Group,
-    /// Numbers from class to class, from tile to tile, and from the first of a tile to behind the last.
-    stride: usize,
-    step: usize,
-    length: usize,
-}
-
-impl Place {
-    #[inline(always)]
-    const fn of<S: Simd, const TURNED: bool>(group: Group, classes: usize) -> Self {
-        let lanes = S::f32s::LEN;
-        if TURNED {
-            return Self { group, stride: lanes, step: classes * lanes, length: classes * lanes };
-        }
-        let stride = group.tiles::<S>() * lanes;
-        Self { group, stride, step: lanes, length: (classes * stride).saturating_sub(stride - lanes) }
-    }
-
-    /// Numbers that its tiles take.
-    #[inline(always)]
-    const fn values<S: Simd>(self, classes: usize) -> usize {
-        self.group.tiles::<S>() * S::f32s::LEN * classes
-    }
-
-    /// Tile `k`.
-    #[inline(always)]
-    const fn tile(self, k: usize) -> Range<usize> {
-        k * self.step..k * self.step + self.length
-    }
-
-    /// The rows of tile `k`, of logits whose rows are next to one another.
-    #[inline(always)]
-    fn rows<'a, S: Simd>(self, k: usize, logits: &'a [f32], padded: &'a mut [f32]) -> TileRows<'a> {
-        let (lanes, classes) = (S::f32s::LEN, self.length / S::f32s::LEN);
-        TileRows::new::<S>(&logits[k * self.length..], classes, lanes.min(self.group.n - k * lanes), padded)
     }
 }

@@ -9,11 +9,11 @@
 //! Planes are often a power of two apart, so that the lines of a row share their places in a cache: were all of a row's there at once,
 //! some would push out others.
 
-use super::finish::{Statistics, TILES};
-use super::tally::Tally;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::{load_vector, prefetch, store_vector};
 use crate::cpu::simd::{BLOCK, Simd, SimdBase, splat};
+use crate::cpu::softmax::finish::{Statistics, TILES};
+use crate::cpu::softmax::tally::Tally;
 
 /// The classes of a group, its rows next to one another in each.
 #[derive(Clone, Copy)]
