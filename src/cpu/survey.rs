@@ -74,10 +74,11 @@ impl Job<'_> {
         Labels { class_weights, row_weights: self.row_weights, ..labels }
     }
 
-    /// The targets, if all of them are classes.
-    pub(super) fn plain_targets(&self) -> Option<&[i32]> {
+    /// The targets, if every row counts with a weight of 1.
+    pub(super) fn plain_targets(&self, survey: &Survey) -> Option<&[i32]> {
         let Targets::Classes(targets) = self.targets else { return None };
-        self.definition.ignore_index.is_empty().then_some(targets)
+        let has_weights = self.class_weights.is_some() || self.row_weights.is_some();
+        (survey.ignored == 0 && !has_weights).then_some(targets)
     }
 
     /// The label of a row against a class index.
@@ -92,15 +93,33 @@ impl Job<'_> {
         self.class_weights.map_or(classes, |weights| tree_sum(weights.iter().map(|&w| f64::from(w))))
     }
 
+    /// How many targets are to be ignored, if all others are classes, and it is found quickly.
+    fn ignored(&self, targets: &[i32], labels: &Labels<'_>) -> Option<u32> {
+        let ignore_index = match *labels.ignore_index {
+            [] => None,
+            [index] => Some(index),
+            _ => return None,
+        };
+        self.instructions.run(Ignored { targets, classes: labels.classes, ignore_index })
+    }
+
     fn piece(&self, first: usize, targets: &[i32]) -> Piece {
         let labels = self.labels();
-        if labels.ignore_index.is_empty()
-            && labels.class_weights.is_none()
+        if labels.class_weights.is_none()
             && labels.row_weights.is_none()
-            && self.instructions.run(AreClasses { targets, classes: labels.classes })
+            && let Some(ignored) = self.ignored(targets, &labels)
         {
-            let weight_sum = targets.len() as f64;
-            return Piece { weight_sum, ignored: 0, first_ignored: None, bad: 0, first_bad: None };
+            let is_ignored = |target: &i32| labels.ignore_index.contains(target);
+            let first_ignored = if ignored == 0 { None } else { targets.iter().position(is_ignored) };
+            // Ones add up without a rounding, in whatever order.
+            let weight_sum = targets.len() as f64 - f64::from(ignored);
+            return Piece {
+                weight_sum,
+                ignored,
+                first_ignored: first_ignored.map(|i| first + i),
+                bad: 0,
+                first_bad: None,
+            };
         }
         let mut piece = Piece { weight_sum: 0.0, ignored: 0, first_ignored: None, bad: 0, first_bad: None };
         let weight = |weights: Option<&[f32]>, i: usize| weights.map_or(1.0, |weights| f64::from(weights[i]));
@@ -121,24 +140,34 @@ impl Job<'_> {
     }
 }
 
-/// Whether every target is a class.
-struct AreClasses<'a> {
+/// How many targets are to be ignored, if all others are classes.
+struct Ignored<'a> {
     targets: &'a [i32],
     classes: u32,
+    ignore_index: Option<i32>,
 }
 
-impl Kernel for AreClasses<'_> {
-    type Output = bool;
+impl Kernel for Ignored<'_> {
+    type Output = Option<u32>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> bool {
+    fn run<S: Simd>(self, _: S) -> Option<u32> {
         // Negative where one is below 0 or above the last class, without a branch.
         let last = i32::try_from(self.classes).map_or(i32::MAX, |classes| classes - 1);
-        let mut signs = 0;
-        for &target in self.targets {
-            signs |= target | last.wrapping_sub(target);
+        let sign = |target: i32| target | last.wrapping_sub(target);
+        let (mut signs, mut ignored) = (0, 0);
+        if let Some(index) = self.ignore_index {
+            for &target in self.targets {
+                let is_ignored = target == index;
+                signs |= if is_ignored { 0 } else { sign(target) };
+                ignored += u32::from(is_ignored);
+            }
+        } else {
+            for &target in self.targets {
+                signs |= sign(target);
+            }
         }
-        signs >= 0
+        (signs >= 0).then_some(ignored)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{MAX_ROWS, Rows, Standing};
 use crate::cpu::simd::memory::{LINE, prefetch};
 use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, load, splat};
 use crate::cpu::tensor::Part;
-use crate::cpu::{RowOutputs, RowTotals};
+use crate::cpu::{Job, RowOutputs, RowTotals};
 
 /// Rows that are worked on together.
 #[derive(Clone, Copy)]
@@ -32,6 +32,17 @@ impl Group {
 /// What stands for the class of a row that does not count.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// What the gradients of the rows of a group are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gradients {
+    /// Those of rows with targets.
+    OfTargets,
+    /// Those, or 0 where a row does not count.
+    OfTargetsOr0,
+    /// Each may be anything.
+    Any,
+}
+
 /// The rows of a part, on their way from labels and statistics to the totals, group by group.
 pub(super) struct Ledger<'s, 'r, S: Simd, M> {
     simd: S,
@@ -47,8 +58,8 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
     row_weight: [f32; MAX_ROWS],
     /// Of its tiles.
     pub(super) conclusions: [Conclusion<S>; TILES],
-    /// Whether the gradient of each row is that of a row with a target.
-    pub(super) is_plain: bool,
+    /// What the gradients of its rows are.
+    pub(super) gradients: Gradients,
     out: RowOutputs<'s>,
     pub(super) totals: RowTotals,
     /// Memory for a row.
@@ -58,18 +69,17 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
 impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     pub(super) fn new(simd: S, rows: &'s Rows<'r, M>, part: &Part<'_>, out: RowOutputs<'s>) -> Self {
         let classes = part.layout().classes() as usize;
-        let has_weights = rows.job.class_weights.is_some() || rows.job.row_weights.is_some();
         Self {
             simd,
             rows,
             classes,
             near: rows.options.is_of_margin().then(|| Near::new(simd, &rows.finishing(classes))),
-            plain_targets: rows.job.plain_targets().filter(|_| !has_weights),
+            plain_targets: rows.plain_targets,
             class: [NONE; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
             row_weight: [1.0; MAX_ROWS],
             conclusions: [Conclusion::none(simd); TILES],
-            is_plain: false,
+            gradients: Gradients::Any,
             out,
             totals: RowTotals::new(part.rows()),
             row: Vec::new(),
@@ -86,6 +96,22 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             // Not a copy of a slice, which would be a call.
             for (class, &target) in self.class.iter_mut().zip(&all[first..first + n]) {
                 *class = target as u32;
+            }
+            return;
+        }
+        let Job { class_weights, row_weights, .. } = self.rows.job;
+        if class_weights.is_none() && row_weights.is_none() {
+            // The survey has found all others to be classes.
+            let labels = self.rows.job.labels();
+            let targets = &labels.targets[first..first + n];
+            if let [index] = *labels.ignore_index {
+                for (class, &target) in self.class.iter_mut().zip(targets) {
+                    *class = if target == index { NONE } else { target as u32 };
+                }
+            } else {
+                for (class, target) in self.class.iter_mut().zip(targets) {
+                    *class = if labels.ignore_index.contains(target) { NONE } else { *target as u32 };
+                }
             }
             return;
         }
@@ -139,7 +165,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
 
     #[inline(never)]
     fn conclude_plain(&mut self, group: Group, statistics: impl Fn(usize) -> Statistics<S>) {
-        let Self { simd, rows, near, conclusions, is_plain, totals, out, .. } = self;
+        let Self { simd, rows, near, conclusions, gradients, totals, out, .. } = self;
         let (simd, Some(near)) = (*simd, near) else { return };
         let tiles = group.tiles::<S>();
         simd.vectorize(
@@ -156,7 +182,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
                 }
             },
         );
-        *is_plain = rows.scale != 0.0;
+        *gradients = if rows.scale == 0.0 { Gradients::Any } else { Gradients::OfTargets };
     }
 
     #[inline(never)]
@@ -169,7 +195,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     ) {
         let Self { simd, rows, classes, plain_targets, .. } = *self;
         let (lanes, tiles) = (S::f32s::LEN, group.tiles::<S>());
-        let Self { near, class, class_weight, row_weight, conclusions, is_plain, totals, out, row: buffer, .. } = self;
+        let Self { near, class, class_weight, row_weight, conclusions, gradients, totals, out, row: buffer, .. } = self;
         let conclusions = &mut conclusions[..tiles];
         let finishing = rows.finishing(classes);
         let is_done = simd.vectorize(
@@ -209,7 +235,11 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
                 is_done
             },
         );
-        *is_plain = is_done && plain_targets.is_some() && rows.scale != 0.0;
+        *gradients = match plain_targets {
+            _ if !is_done || rows.scale == 0.0 => Gradients::Any,
+            Some(_) => Gradients::OfTargets,
+            None => Gradients::OfTargetsOr0,
+        };
         if is_done {
             return;
         }

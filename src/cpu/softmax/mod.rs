@@ -74,6 +74,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
         loss,
         options,
         job: &job,
+        plain_targets: job.plain_targets(&survey),
         weight_sum: job.class_weight_sum(),
         scale: survey.gradient_scale,
         has_extra: options.softcap.is_some() || options.label_smoothing > 0.0,
@@ -139,6 +140,8 @@ struct Rows<'a, M> {
     loss: &'a M,
     options: SoftmaxOptions,
     job: &'a Job<'a>,
+    /// Of all rows of the batch, if every row counts with a weight of 1.
+    plain_targets: Option<&'a [i32]>,
     /// Of the class weights.
     weight_sum: f64,
     /// Of the gradient: one over the denominator, or 0.

@@ -4,6 +4,7 @@ use super::place::Place;
 use super::{Scratch, Work};
 use crate::cpu::simd::{BLOCK, Simd, SimdBase};
 use crate::cpu::softmax::finish::MarginLoss;
+use crate::cpu::softmax::group::Gradients;
 use crate::cpu::softmax::turn::turn_out;
 use crate::cpu::tensor::{LineWriter, Part};
 
@@ -25,6 +26,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         };
         let group = place.group;
         let (is_contiguous, size) = (part.layout().is_contiguous(), group.n * classes);
+        let is_plain = ledger.gradients == Gradients::OfTargets;
         let mut written = 0;
         if TURNED {
             rows.extend_to(e.len() + BLOCK);
@@ -35,8 +37,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         for (k, conclusion) in ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
             let of_tile = place.tile(k);
             let slopes = if slopes.is_empty() { slopes } else { &slopes[of_tile.clone()] };
-            let fates =
-                if ledger.is_plain { None } else { Some(self.rows.fates(simd, ledger.classes_of(k), conclusion)) };
+            let fates = if is_plain { None } else { Some(self.rows.fates(simd, ledger.classes_of(k), conclusion)) };
             let (tile, of_class) = (self.tile(k, place), &mut e[of_tile.clone()]);
             if !TURNED {
                 for c in 0..classes {

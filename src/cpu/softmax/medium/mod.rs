@@ -17,7 +17,7 @@ mod pending;
 mod read;
 
 use super::finish::{MarginLoss, Statistics};
-use super::group::{Group, Ledger, NONE};
+use super::group::{Gradients, Group, Ledger, NONE};
 use super::partition::NEAR_SUMS;
 use super::row::row_statistics;
 use super::{Fate, PartKernel, Rows};
@@ -146,7 +146,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         );
         if let Some(writer) = writer {
             self.pending.set::<S>(group.n, &self.ledger.conclusions[0], &self.ledger.class);
-            if !self.ledger.is_plain {
+            if self.ledger.gradients != Gradients::OfTargets {
                 self.fill_constant_rows(group, e);
             }
             if part.layout().is_contiguous() {

@@ -9,7 +9,7 @@ use crate::cpu::simd::gather::scatter;
 use crate::cpu::simd::{Bytes, Select, Simd, SimdBase, load, splat, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
-use crate::cpu::softmax::group::{Group, NONE};
+use crate::cpu::softmax::group::{Gradients, Group, NONE};
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Turns the exponentials of a group into its gradient, in `gradient`; `e` is overwritten.
@@ -92,7 +92,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         slopes: &[f32],
         to: &mut [f32],
     ) {
-        let Self { rows, classes, starts, ref ledger, ref weights, .. } = *self;
+        let Self { simd, rows, classes, starts, ref ledger, ref weights, .. } = *self;
         let of_tile = &mut to[tile.start * classes..tile.end * classes];
         if EXTRA {
             for (row, share) in of_tile.chunks_exact_mut(classes).zip(to_lanes::<S>(conclusion.share)) {
@@ -100,9 +100,12 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             }
         }
         let class = &ledger.class[tile.clone()];
-        if ledger.has_plain_targets() && class.len() == S::f32s::LEN {
-            let at = ledger.classes_of(tile.start / S::f32s::LEN) + starts;
-            // SAFETY: the survey has found all targets to be classes, and there are that many rows.
+        if class.len() == S::f32s::LEN {
+            // Rows that do not count become 0 later.
+            let class = ledger.classes_of(tile.start / S::f32s::LEN);
+            let (none, first) = (S::u32s::splat(simd, NONE), S::u32s::splat(simd, 0));
+            let at = class.simd_lt(none).select(class, first) + starts;
+            // SAFETY: the survey has found all targets of rows that count to be classes, and there are that many rows.
             unsafe { scatter::<S>(conclusion.at_target, of_tile.as_mut_ptr(), at) };
         } else {
             let rows = of_tile.chunks_exact_mut(classes).zip(class).zip(to_lanes::<S>(conclusion.at_target));
@@ -114,11 +117,18 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             let of_tile = tile.start * classes..tile.end * classes;
             to[of_tile.clone()].iter_mut().zip(&slopes[of_tile]).for_each(|(g, slope)| *g *= slope);
         }
-        if !ledger.is_plain {
-            let finished = conclusion.lanes();
-            for (lane, i) in tile.enumerate() {
-                if let Fate::Constant(value) = rows.fate(rows.job.label(group.first + i), &finished, lane) {
-                    to[i * classes..(i + 1) * classes].fill(value);
+        match ledger.gradients {
+            Gradients::OfTargets => {}
+            Gradients::OfTargetsOr0 => {
+                let rows = to[tile.start * classes..tile.end * classes].chunks_exact_mut(classes);
+                rows.zip(class).filter(|(_, class)| **class == NONE).for_each(|(row, _)| row.fill(0.0));
+            }
+            Gradients::Any => {
+                let finished = conclusion.lanes();
+                for (lane, i) in tile.enumerate() {
+                    if let Fate::Constant(value) = rows.fate(rows.job.label(group.first + i), &finished, lane) {
+                        to[i * classes..(i + 1) * classes].fill(value);
+                    }
                 }
             }
         }

@@ -23,25 +23,27 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         ledger.read_labels(group);
         known.reference[..group.n].fill(0.0);
         let e = &mut e[..group.n * classes];
-        let mut taken = 0;
-        if ledger.has_plain_targets() {
-            taken = group.n / lanes * lanes;
-            simd.vectorize(
-                #[inline(always)]
-                || {
-                    let tiles = e.chunks_exact_mut(lanes * classes);
-                    for (k, (exp, e)) in known.target_exp.chunks_exact_mut(lanes).zip(tiles).enumerate() {
-                        let at = ledger.classes_of(k) + starts;
-                        // SAFETY: the survey has found all targets to be classes, and all rows of the tile are in the slice. A check
-                        // would take as long as the rest.
-                        unsafe {
-                            gather(simd, e.as_ptr(), at).store_slice(exp);
-                            scatter::<S>(splat(simd, 0.0), e.as_mut_ptr(), at);
-                        }
+        let taken = group.n / lanes * lanes;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
+                let (none, first) = (S::u32s::splat(simd, NONE), S::u32s::splat(simd, 0));
+                let tiles = e.chunks_exact_mut(lanes * classes);
+                for (k, (exp, e)) in known.target_exp.chunks_exact_mut(lanes).zip(tiles).enumerate() {
+                    let counts = ledger.classes_of(k).simd_lt(none);
+                    // Of rows that do not count the first class, which stays as it is.
+                    let at = counts.select(ledger.classes_of(k), first) + starts;
+                    // SAFETY: the survey has found all targets of rows that count to be classes, and all rows of the tile are in the
+                    // slice. A check would take as long as the rest.
+                    unsafe {
+                        let values = gather(simd, e.as_ptr(), at);
+                        counts.select(values, one).store_slice(exp);
+                        scatter::<S>(counts.select(zero, values), e.as_mut_ptr(), at);
                     }
-                },
-            );
-        }
+                }
+            },
+        );
         for (i, exp) in known.target_exp[..group.n].iter_mut().enumerate().skip(taken) {
             // Where nothing is left out, whatever is near.
             *exp = 1.0;
