@@ -144,6 +144,50 @@ fn rows_far_from_0_and_masked_ones() {
     }
 }
 
+/// Leaving a class out makes its rows 0 and changes no bit of the others, in whole groups of rows and in a rest, in rows and in planes;
+/// an ignore index that no row has changes nothing.
+#[test]
+fn ignored_rows_leave_the_others_as_they_are() {
+    let (n, classes) = (16 * 41, [3, 10, 33, 100, 449, 1003]);
+    let mut random = Random(41);
+    for (set, classes) in instructions().flat_map(|set| classes.map(|n| (set, n))) {
+        let logits: Vec<f32> = (0..n * classes).map(|_| random.uniform(-6.0, 6.0)).collect();
+        let targets: Vec<i32> = (0..n).map(|row| (row * row % classes) as i32).collect();
+        let left_out = targets[5];
+        let rows = Layout::from(Shape::new(n as u32, classes as u32));
+        for layout in [rows, planes(n / 41, classes, 41), planes(1, classes, n)] {
+            let evaluate = |ignore_index: Vec<i32>| {
+                let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index, ..CrossEntropy::default() };
+                let (losses, gradient) = evaluate_loss(set, &loss, &Batch::new(layout, &logits, &targets), 0.0_f32, 0);
+                (losses, gradient.iter().map(|g| g.to_bits()).collect::<Vec<u32>>())
+            };
+            let (losses, gradient) = evaluate(vec![]);
+            for ignore_index in [vec![-100], vec![-100, -1]] {
+                assert!(
+                    evaluate(ignore_index) == (losses.clone(), gradient.clone()),
+                    "{set:?}, {classes}: none ignored"
+                );
+            }
+            for ignore_index in [vec![left_out], vec![-100, left_out]] {
+                let (some_losses, some_gradient) = evaluate(ignore_index);
+                for row in 0..n {
+                    let counts = targets[row] != left_out;
+                    assert_eq!(some_losses[row], if counts { losses[row] } else { 0 }, "{set:?}, {classes}, row {row}");
+                    for class in 0..classes {
+                        let at = layout.element(row as u32, class as u32) as usize;
+                        let want = if counts { gradient[at] } else { 0 };
+                        assert_eq!(some_gradient[at], want, "{set:?}, {classes}: row {row}, class {class}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn planes(outer: usize, classes: usize, inner: usize) -> Layout {
+    Layout::planes(outer as u32, classes as u32, inner as u32).expect("a small layout")
+}
+
 /// Smoothed labels, of rows near 0 and of others, on either side of where rows are medium.
 #[test]
 fn smoothed_labels_of_rows_near_0_and_far_from_it() {
@@ -327,7 +371,7 @@ fn blocks_of_short_rows_are_their_rows() {
 #[test]
 fn positions_of_planes_are_their_neighbours() {
     let mut random = Random(36);
-    for (outer, classes, inner) in [(40, 5, 7), (3, 19, 150), (2, 300, 33)] {
+    for (outer, classes, inner) in [(40, 5, 7), (3, 19, 150), (2, 300, 33), (2, 7, 288)] {
         let n = outer * inner;
         let mut rows = random::rows(&mut random, n, classes, 0);
         // One row of the second group, of the widest vectors too, has no softmax.
