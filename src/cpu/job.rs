@@ -168,7 +168,7 @@ impl Outcome {
         Self {
             survey,
             loss: None,
-            loss_sum: tree_sum(totals.iter().map(|part| part.losses.total())),
+            loss_sum: tree_sum(totals.len(), |i| totals[i].losses.total()),
             non_finite: totals.iter().map(|part| part.non_finite).sum(),
             first_non_finite: totals.iter().find_map(|part| part.first_non_finite).map(|row| row as u32),
         }

@@ -140,14 +140,14 @@ pub(super) fn run<L: RegionLoss>(loss: &L, mut job: Job<'_>) -> Result<Outcome> 
     if let Some(losses) = losses {
         losses.iter_mut().zip(&values).for_each(|(to, value)| *to = *value as f32);
     }
-    let loss_sum = tree_sum(values.iter().copied());
+    let loss_sum = tree_sum(values.len(), |i| values[i]);
     let counted = f64::from(layout.rows() - survey.ignored);
     let by_position = position.map(|(lambda, position)| {
         let denominator = if job.definition.reduction == Reduction::Mean { counted } else { 1.0 };
         (lambda, position, denominator)
     });
     let reduced = by_position.map(|(lambda, _, denominator)| {
-        let sum = tree_sum(sums.iter().map(|sums| sums.position_loss));
+        let sum = tree_sum(sums.len(), |i| sums[i].position_loss);
         // The first term has its factor already, which a NaN of no region has not.
         let of_regions =
             if factor == 0.0 && !loss_sum.is_nan() { 0.0 } else { survey.reduced(job.definition.reduction, loss_sum) };
@@ -278,7 +278,7 @@ impl<L: RegionLoss> Kernel for Sums<'_, '_, L> {
                 position_losses.push(if is_finite { position.evaluate(context, at) } else { f64::NAN });
             }
         }
-        sums.position_loss = tree_sum(position_losses.into_iter());
+        sums.position_loss = tree_sum(position_losses.len(), |i| position_losses[i]);
         sums
     }
 }

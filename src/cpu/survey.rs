@@ -52,12 +52,12 @@ impl Job<'_> {
             survey.ignored = pieces.iter().map(|piece| piece.ignored).sum();
             survey.first_ignored = pieces.iter().find_map(|piece| piece.first_ignored).map(|row| row as u32);
             if self.definition.mean != Mean::Units {
-                survey.weight_sum = tree_sum(pieces.iter().map(|piece| piece.weight_sum));
+                survey.weight_sum = tree_sum(pieces.len(), |i| pieces[i].weight_sum);
             }
         } else if self.definition.mean == Mean::Rows {
             survey.weight_sum = self
                 .row_weights
-                .map_or(f64::from(layout.rows()), |weights| tree_sum(weights.iter().map(|&w| f64::from(w))));
+                .map_or(f64::from(layout.rows()), |weights| tree_sum(weights.len(), |i| weights[i].into()));
         }
         let fixed = self.definition.denominator(layout);
         survey.denominator = fixed.unwrap_or(survey.weight_sum);
@@ -90,7 +90,7 @@ impl Job<'_> {
     /// Sum of the class weights.
     pub(super) fn class_weight_sum(&self) -> f64 {
         let classes = f64::from(self.tensor.layout().classes());
-        self.class_weights.map_or(classes, |weights| tree_sum(weights.iter().map(|&w| f64::from(w))))
+        self.class_weights.map_or(classes, |weights| tree_sum(weights.len(), |i| weights[i].into()))
     }
 
     /// How many targets are to be ignored, if all others are classes, and it is found quickly.
@@ -105,25 +105,30 @@ impl Job<'_> {
 
     fn piece(&self, first: usize, targets: &[i32]) -> Piece {
         let labels = self.labels();
-        if labels.class_weights.is_none()
-            && labels.row_weights.is_none()
-            && let Some(ignored) = self.ignored(targets, &labels)
-        {
-            let is_ignored = |target: &i32| labels.ignore_index.contains(target);
-            let first_ignored = if ignored == 0 { None } else { targets.iter().position(is_ignored) };
+        let Some(ignored) = self.ignored(targets, &labels) else { return self.piece_by_rows(first, targets) };
+        let is_ignored = |target: &i32| labels.ignore_index.contains(target);
+        let row_weights = labels.row_weights.map(|weights| &weights[first..first + targets.len()]);
+        let n = targets.len();
+        let weight_sum = match (labels.class_weights, row_weights) {
             // Ones add up without a rounding, in whatever order.
-            let weight_sum = targets.len() as f64 - f64::from(ignored);
-            return Piece {
-                weight_sum,
-                ignored,
-                first_ignored: first_ignored.map(|i| first + i),
-                bad: 0,
-                first_bad: None,
-            };
-        }
+            (None, None) => n as f64 - f64::from(ignored),
+            (Some(weights), None) if ignored == 0 => tree_sum(n, |i| weights[targets[i] as usize].into()),
+            (classes, rows) => tree_sum(n, |i| {
+                let class_weight = || classes.map_or(1.0, |weights| f64::from(weights[targets[i] as usize]));
+                let row_weight = rows.map_or(1.0, |weights| f64::from(weights[i]));
+                if is_ignored(&targets[i]) { 0.0 } else { row_weight * class_weight() }
+            }),
+        };
+        let first_ignored = if ignored == 0 { None } else { targets.iter().position(is_ignored) };
+        Piece { weight_sum, ignored, first_ignored: first_ignored.map(|i| first + i), bad: 0, first_bad: None }
+    }
+
+    /// As [`piece`](Self::piece), whatever the targets are.
+    fn piece_by_rows(&self, first: usize, targets: &[i32]) -> Piece {
+        let labels = self.labels();
         let mut piece = Piece { weight_sum: 0.0, ignored: 0, first_ignored: None, bad: 0, first_bad: None };
         let weight = |weights: Option<&[f32]>, i: usize| weights.map_or(1.0, |weights| f64::from(weights[i]));
-        piece.weight_sum = tree_sum(targets.iter().enumerate().map(|(i, &target)| match labels.label(target) {
+        piece.weight_sum = tree_sum(targets.len(), |i| match labels.label(targets[i]) {
             Label::Class(class) => weight(labels.row_weights, first + i) * weight(labels.class_weights, class),
             Label::Ignored => {
                 piece.ignored += 1;
@@ -135,7 +140,7 @@ impl Job<'_> {
                 piece.first_bad.get_or_insert(first + i);
                 0.0
             }
-        }));
+        });
         piece
     }
 }
@@ -171,10 +176,27 @@ impl Kernel for Ignored<'_> {
     }
 }
 
-/// The sum in the tree of [`PairwiseSum`].
-pub(super) fn tree_sum(terms: impl Iterator<Item = f64>) -> f64 {
+/// The sum of `n` terms in the tree of [`PairwiseSum`].
+pub(super) fn tree_sum(n: usize, mut term: impl FnMut(usize) -> f64) -> f64 {
+    const LEVELS: u32 = 6;
     let mut sum = PairwiseSum::default();
-    terms.for_each(|term| sum.push(term));
+    let (length, whole) = (1 << LEVELS, n >> LEVELS << LEVELS);
+    for first in (0..whole).step_by(length) {
+        // A subtree, whose sums do not wait for each other.
+        let mut subtree = [0.0; 1 << LEVELS];
+        for (i, to) in subtree.iter_mut().enumerate() {
+            *to = term(first + i);
+        }
+        let mut n = length;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                subtree[i] = subtree[2 * i] + subtree[2 * i + 1];
+            }
+        }
+        sum.push_tree(subtree[0], LEVELS);
+    }
+    (whole..n).for_each(|i| sum.push(term(i)));
     sum.total()
 }
 

@@ -69,7 +69,7 @@ pub(super) fn run(loss: &impl ElementLoss, mut job: Job<'_>) -> Result<Outcome> 
     Ok(Outcome {
         survey,
         loss: None,
-        loss_sum: tree_sum(totals.iter().map(|(sum, _)| *sum)),
+        loss_sum: tree_sum(totals.len(), |i| totals[i].0),
         non_finite: rows.len() as u32,
         first_non_finite: rows.first().map(|&row| row as u32),
     })

@@ -6,7 +6,7 @@ use super::{MAX_ROWS, Rows, Standing};
 use crate::cpu::simd::memory::{LINE, prefetch};
 use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, load, splat};
 use crate::cpu::tensor::Part;
-use crate::cpu::{Job, RowOutputs, RowTotals};
+use crate::cpu::{RowOutputs, RowTotals};
 
 /// Rows that are worked on together.
 #[derive(Clone, Copy)]
@@ -99,28 +99,33 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             }
             return;
         }
-        let Job { class_weights, row_weights, .. } = self.rows.job;
-        if class_weights.is_none() && row_weights.is_none() {
-            // The survey has found all others to be classes.
-            let labels = self.rows.job.labels();
-            let targets = &labels.targets[first..first + n];
-            if let [index] = *labels.ignore_index {
-                for (class, &target) in self.class.iter_mut().zip(targets) {
-                    *class = if target == index { NONE } else { target as u32 };
+        let (simd, rows) = (self.simd, self.rows);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let labels = rows.job.labels();
+                let targets = &labels.targets[first..first + n];
+                // The survey has found all that are not ignored to be classes.
+                if let [index] = *labels.ignore_index {
+                    for (class, &target) in self.class.iter_mut().zip(targets) {
+                        *class = if target == index { NONE } else { target as u32 };
+                    }
+                } else {
+                    for (class, target) in self.class.iter_mut().zip(targets) {
+                        *class = if labels.ignore_index.contains(target) { NONE } else { *target as u32 };
+                    }
                 }
-            } else {
-                for (class, target) in self.class.iter_mut().zip(targets) {
-                    *class = if labels.ignore_index.contains(target) { NONE } else { *target as u32 };
+                // The weights of rows that do not count are of no matter.
+                if let Some(weights) = rows.job.class_weights {
+                    for (weight, &class) in self.class_weight[..n].iter_mut().zip(&self.class) {
+                        *weight = weights.get(class as usize).copied().unwrap_or(1.0);
+                    }
                 }
-            }
-            return;
-        }
-        for i in 0..n {
-            let mut weights = [0.0; 2];
-            let class = self.rows.weights(self.rows.job.label(first + i), first + i, &mut weights);
-            [self.class_weight[i], self.row_weight[i]] = weights;
-            self.class[i] = class.map_or(NONE, |class| class as u32);
-        }
+                if let Some(weights) = rows.job.row_weights {
+                    self.row_weight[..n].copy_from_slice(&weights[first..first + n]);
+                }
+            },
+        );
     }
 
     /// Whether every row counts with a weight of 1.
