@@ -207,3 +207,19 @@ impl Survey {
         totals::over(reduction, loss_sum, self.denominator)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::tree_sum;
+    use crate::totals::PairwiseSum;
+
+    #[test]
+    fn subtrees_are_added_as_terms_are_one_by_one() {
+        let term = |i: usize| (1.0 + i as f64).recip();
+        let mut sum = PairwiseSum::default();
+        for n in 0..300 {
+            assert_eq!(tree_sum(n, term).to_bits(), sum.total().to_bits(), "{n} terms");
+            sum.push(term(n));
+        }
+    }
+}
