@@ -58,15 +58,12 @@ fn main() {
     for shape in
         [(65536, 1000), (8192, 32000), (4096, 50257), (2048, 128_256), (1024, 262_144), (16, 262_144), (1_000_000, 10)]
     {
-        run(shape, |shape, rounds| cross_entropy(shape, shape.into(), rounds));
+        run(shape, |shape, rounds| cross_entropy(shape.into(), rounds));
     }
     run((4 * IMAGE, 19), |shape, rounds| {
         let images = if shape.rows.is_multiple_of(4) { 4 } else { 1 };
-        cross_entropy(
-            shape,
-            Layout::planes(images, shape.classes, shape.rows / images).expect("a small layout"),
-            rounds,
-        );
+        let layout = Layout::planes(images, shape.classes, shape.rows / images);
+        cross_entropy(layout.expect("a small layout"), rounds);
     });
     run((8192, 32000), bfloat16);
     run((8192, 32000), float16);
@@ -111,9 +108,9 @@ fn targets(shape: Shape) -> Vec<i32> {
     (0..shape.rows).map(|r| (r.wrapping_mul(40_503) % shape.classes) as i32).collect()
 }
 
-fn cross_entropy(shape: Shape, layout: Layout, rounds: usize) {
-    let x = logits(shape.elements() as usize);
-    let (targets, loss) = (targets(shape), CrossEntropy::default());
+fn cross_entropy(layout: Layout, rounds: usize) {
+    let x = logits(layout.elements() as usize);
+    let (targets, loss) = (targets(layout.shape()), CrossEntropy::default());
     let batch = Batch::new(layout, &x, &targets);
     let bytes = 4.0 * x.len() as f64;
     let shared = RefCell::new(vec![0.0; x.len()]);

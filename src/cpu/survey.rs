@@ -93,20 +93,17 @@ impl Job<'_> {
         self.class_weights.map_or(classes, |weights| tree_sum(weights.len(), |i| weights[i].into()))
     }
 
-    /// How many targets are to be ignored, if all others are classes, and it is found quickly.
-    fn ignored(&self, targets: &[i32], labels: &Labels<'_>) -> Option<u32> {
-        let ignore_index = match *labels.ignore_index {
-            [] => None,
-            [index] => Some(index),
-            _ => return None,
-        };
-        self.instructions.run(Ignored { targets, classes: labels.classes, ignore_index })
-    }
-
     fn piece(&self, first: usize, targets: &[i32]) -> Piece {
         let labels = self.labels();
-        let Some(ignored) = self.ignored(targets, &labels) else { return self.piece_by_rows(first, targets) };
         let is_ignored = |target: &i32| labels.ignore_index.contains(target);
+        let Labels { classes, ignore_index, .. } = labels;
+        let Some(ignored) = self.instructions.run(Ignored { targets, classes, ignore_index }) else {
+            // Nothing else is asked of a batch that has such.
+            let mut bad = targets.iter().enumerate().filter(|(_, target)| labels.label(**target) == Label::Bad);
+            let first_bad = bad.next().map(|(i, _)| first + i);
+            let bad = u64::from(first_bad.is_some()) + bad.count() as u64;
+            return Piece { weight_sum: 0.0, ignored: 0, first_ignored: None, bad, first_bad };
+        };
         let row_weights = labels.row_weights.map(|weights| &weights[first..first + targets.len()]);
         let n = targets.len();
         let weight_sum = match (labels.class_weights, row_weights) {
@@ -122,34 +119,13 @@ impl Job<'_> {
         let first_ignored = if ignored == 0 { None } else { targets.iter().position(is_ignored) };
         Piece { weight_sum, ignored, first_ignored: first_ignored.map(|i| first + i), bad: 0, first_bad: None }
     }
-
-    /// As [`piece`](Self::piece), whatever the targets are.
-    fn piece_by_rows(&self, first: usize, targets: &[i32]) -> Piece {
-        let labels = self.labels();
-        let mut piece = Piece { weight_sum: 0.0, ignored: 0, first_ignored: None, bad: 0, first_bad: None };
-        let weight = |weights: Option<&[f32]>, i: usize| weights.map_or(1.0, |weights| f64::from(weights[i]));
-        piece.weight_sum = tree_sum(targets.len(), |i| match labels.label(targets[i]) {
-            Label::Class(class) => weight(labels.row_weights, first + i) * weight(labels.class_weights, class),
-            Label::Ignored => {
-                piece.ignored += 1;
-                piece.first_ignored.get_or_insert(first + i);
-                0.0
-            }
-            Label::Bad => {
-                piece.bad += 1;
-                piece.first_bad.get_or_insert(first + i);
-                0.0
-            }
-        });
-        piece
-    }
 }
 
 /// How many targets are to be ignored, if all others are classes.
 struct Ignored<'a> {
     targets: &'a [i32],
     classes: u32,
-    ignore_index: Option<i32>,
+    ignore_index: &'a [i32],
 }
 
 impl Kernel for Ignored<'_> {
@@ -157,20 +133,24 @@ impl Kernel for Ignored<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> Option<u32> {
-        // Negative where one is below 0 or above the last class, without a branch.
+        match *self.ignore_index {
+            [] => self.count(|_| false),
+            [index] => self.count(|target| target == index),
+            _ => self.count(|target| self.ignore_index.contains(&target)),
+        }
+    }
+}
+
+impl Ignored<'_> {
+    #[inline(always)]
+    fn count(&self, is_ignored: impl Fn(i32) -> bool) -> Option<u32> {
         let last = i32::try_from(self.classes).map_or(i32::MAX, |classes| classes - 1);
-        let sign = |target: i32| target | last.wrapping_sub(target);
         let (mut signs, mut ignored) = (0, 0);
-        if let Some(index) = self.ignore_index {
-            for &target in self.targets {
-                let is_ignored = target == index;
-                signs |= if is_ignored { 0 } else { sign(target) };
-                ignored += u32::from(is_ignored);
-            }
-        } else {
-            for &target in self.targets {
-                signs |= sign(target);
-            }
+        for &target in self.targets {
+            let is_ignored = is_ignored(target);
+            // Negative where one is below 0 or above the last class, without a branch.
+            signs |= if is_ignored { 0 } else { target | last.wrapping_sub(target) };
+            ignored += u32::from(is_ignored);
         }
         (signs >= 0).then_some(ignored)
     }

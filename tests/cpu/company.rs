@@ -230,7 +230,7 @@ fn far_and_masked_ones_in_planes() {
         };
         let of = |from: usize, to: usize| {
             let logits = planes(from, to);
-            let layout = Layout::planes(1, classes as u32, (to - from) as u32).expect("a layout");
+            let layout = self::planes(1, classes, to - from);
             evaluate(set, &Batch::new(layout, &logits, &rows.targets[from..to]), 0.0_f32, 0)
         };
         let (losses, gradient) = of(0, n);
@@ -243,7 +243,7 @@ fn far_and_masked_ones_in_planes() {
             }
         }
         let logits = planes(0, n);
-        let layout = Layout::planes(1, classes as u32, n as u32).expect("a layout");
+        let layout = self::planes(1, classes, n);
         let loss = CrossEntropy { reduction: Reduction::Sum, ignore_index: vec![-100], ..CrossEntropy::default() };
         let batch = Batch::new(layout, &logits, &rows.targets);
         let want = Loss::CrossEntropy(loss).oracle(&batch).expect("a valid batch");
@@ -391,7 +391,7 @@ fn positions_of_planes_are_their_neighbours() {
                 ..CrossEntropy::default()
             };
             let evaluate = |(outer, inner): (usize, usize), logits: &[f32], first: usize, offset: usize| {
-                let layout = Layout::planes(outer as u32, classes as u32, inner as u32).expect("a small layout");
+                let layout = planes(outer, classes, inner);
                 let batch = Batch {
                     class_weights: weighted.then_some(&class_weights[..]),
                     row_weights: weighted.then_some(&row_weights[first..first + outer * inner]),

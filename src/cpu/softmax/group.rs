@@ -1,5 +1,7 @@
 //! Rows that are worked on together: their labels, and what they come to.
 
+use std::ops::Range;
+
 use super::finish::{Conclusion, MarginLoss, Statistics, TILES};
 use super::near::Near;
 use super::{MAX_ROWS, Rows, Standing};
@@ -21,11 +23,17 @@ impl Group {
         self.n.div_ceil(S::f32s::LEN)
     }
 
-    /// Rows that are worked on together where their classes may be `values` numbers of memory: whole tiles, up to `most`, and a
+    /// The groups of some rows, `together` in each but the last.
+    pub(super) fn of(rows: Range<usize>, together: usize) -> impl Iterator<Item = Self> {
+        let end = rows.end;
+        rows.step_by(together).map(move |first| Self { first, n: (end - first).min(together) })
+    }
+
+    /// Rows that are worked on together where their classes may be `values` numbers of memory: whole tiles, `most` at most, and a
     /// power of two, as sums of many rows need it.
     pub(super) fn rows<S: Simd>(values: usize, classes: usize, most: usize) -> usize {
         let lanes = S::f32s::LEN;
-        lanes << (values / (classes.max(1) * lanes)).clamp(1, most.min(TILES)).ilog2()
+        lanes << (values / (classes.max(1) * lanes)).clamp(1, most).ilog2()
     }
 }
 
@@ -50,8 +58,6 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
     classes: usize,
     /// Where rows may be near 0.
     near: Option<Near<'s, S, M>>,
-    /// Of all rows of the batch, if every row counts with a weight of 1.
-    plain_targets: Option<&'s [i32]>,
     /// Of the rows of a group: the class, or [`NONE`], and the weights of the class and of the row.
     pub(super) class: [u32; MAX_ROWS],
     class_weight: [f32; MAX_ROWS],
@@ -74,7 +80,6 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             rows,
             classes,
             near: rows.options.is_of_margin().then(|| Near::new(simd, &rows.finishing(classes))),
-            plain_targets: rows.plain_targets,
             class: [NONE; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
             row_weight: [1.0; MAX_ROWS],
@@ -89,7 +94,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
     /// Reads the labels of a group.
     #[inline(always)]
     pub(super) fn read_labels(&mut self, Group { first, n }: Group) {
-        if let Some(all) = self.plain_targets {
+        if let Some(all) = self.rows.plain_targets {
             // Where memory is read in order nobody has to ask for what comes next; but these are few between many others.
             let next = all.as_ptr().wrapping_add(first + 2 * n);
             (0..n.div_ceil(LINE / size_of::<i32>())).for_each(|i| prefetch(next.cast::<u8>().wrapping_add(i * LINE)));
@@ -106,13 +111,12 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
                 let labels = rows.job.labels();
                 let targets = &labels.targets[first..first + n];
                 // The survey has found all that are not ignored to be classes.
-                if let [index] = *labels.ignore_index {
-                    for (class, &target) in self.class.iter_mut().zip(targets) {
-                        *class = if target == index { NONE } else { target as u32 };
-                    }
-                } else {
+                for (class, &target) in self.class.iter_mut().zip(targets) {
+                    *class = target as u32;
+                }
+                for index in labels.ignore_index {
                     for (class, target) in self.class.iter_mut().zip(targets) {
-                        *class = if labels.ignore_index.contains(target) { NONE } else { *target as u32 };
+                        *class = if target == index { NONE } else { *class };
                     }
                 }
                 // The weights of rows that do not count are of no matter.
@@ -130,8 +134,8 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
 
     /// Whether every row counts with a weight of 1.
     #[inline(always)]
-    pub(super) const fn has_plain_targets(&self) -> bool {
-        self.plain_targets.is_some()
+    const fn has_plain_targets(&self) -> bool {
+        self.rows.plain_targets.is_some()
     }
 
     /// Whether a row that is near 0 is finished with the logit of its target: for the log-partition.
@@ -198,7 +202,8 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
         is_whole: bool,
         statistics: impl Fn(usize) -> Statistics<S>,
     ) {
-        let Self { simd, rows, classes, plain_targets, .. } = *self;
+        let Self { simd, rows, classes, .. } = *self;
+        let plain_targets = rows.plain_targets;
         let (lanes, tiles) = (S::f32s::LEN, group.tiles::<S>());
         let Self { near, class, class_weight, row_weight, conclusions, gradients, totals, out, row: buffer, .. } = self;
         let conclusions = &mut conclusions[..tiles];

@@ -171,25 +171,17 @@ impl Fate {
 }
 
 impl<M: MarginLoss> Rows<'_, M> {
-    /// The weights of a row's class and of the row, and its target, if it counts.
-    #[inline(always)]
-    fn weights(&self, label: Label, row: usize, weights: &mut [f32; 2]) -> Option<usize> {
-        let Label::Class(target) = label else { return None };
-        *weights = [self.job.class_weights.map_or(1.0, |w| w[target]), self.job.row_weights.map_or(1.0, |w| w[row])];
-        Some(target)
-    }
-
     /// Puts the weights of a row and its target's logit into its lane; its target, if it counts.
     #[inline(always)]
     fn fill(&self, part: &Part<'_>, label: Label, row: usize, lane: usize, bundle: &mut Bundle) -> Option<usize> {
-        let mut weights = [0.0; 2];
-        let target = self.weights(label, row, &mut weights);
-        [bundle.class_weight[lane], bundle.row_weight[lane]] = weights;
-        let Some(target) = target else {
+        let Label::Class(target) = label else {
+            (bundle.class_weight[lane], bundle.row_weight[lane]) = (0.0, 0.0);
             // Nothing is left out, so the log-partition is that of all classes.
             bundle.target[lane] = f32::NEG_INFINITY;
             return None;
         };
+        bundle.class_weight[lane] = self.job.class_weights.map_or(1.0, |w| w[target]);
+        bundle.row_weight[lane] = self.job.row_weights.map_or(1.0, |w| w[row]);
         let x = part.logit(row, target);
         (bundle.target[lane], bundle.target_low[lane]) = match self.options.softcap {
             Some(softcap) => cap_one(x, softcap),

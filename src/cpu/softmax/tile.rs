@@ -19,7 +19,7 @@ pub(super) struct Tile<'a, S: Simd> {
 impl<S: Simd> Tile<'_, S> {
     /// Turns logits into exponentials, but for those of the targets, and gives statistics of the classes other than the target;
     /// without weights. `low` is what float32 rounds off of the logits; empty without a softcap. Of rows that are near 0, by what
-    /// [`near`](Self::near) gave, the statistics stay those relative to 0.
+    /// `near` gives, the statistics stay those relative to 0.
     ///
     /// Four accumulators in turn: a lane's sum carries at most `classes / 4 + 3` roundings, 22 at most.
     #[inline(always)]

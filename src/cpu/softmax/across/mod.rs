@@ -12,7 +12,7 @@ mod place;
 mod planes;
 
 use place::Place;
-use planes::{Kept, Pass, Planes};
+use planes::{Pass, Planes};
 
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
@@ -55,7 +55,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;
-        let (classes, all) = (part.layout().classes() as usize, part.rows());
+        let classes = part.layout().classes() as usize;
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let statistics = [Statistics::none(simd); TILES];
         let mut work = Work { simd, exp, rows, classes, statistics, ledger: Ledger::new(simd, rows, part, out) };
@@ -72,8 +72,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         };
         let is_read_alone = writers.is_empty() && part.dtype() == DType::F32 && !rows.has_extra;
         let together = Group::rows::<S>(if is_read_alone { GROUP_READ } else { GROUP }, classes, TILES);
-        for first in all.clone().step_by(together) {
-            let group = Group { first, n: (all.end - first).min(together) };
+        for group in Group::of(part.rows(), together) {
             match (rows.has_extra, is_turned) {
                 (true, true) => work.group::<true, true>(group, part, &mut writers, scratch),
                 (true, false) => work.group::<true, false>(group, part, &mut writers, scratch),
@@ -186,15 +185,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             let reach = group.n + S::f32s::LEN.div_ceil(self.classes.max(1));
             return part.rows_together(group.first, reach.min(part.rows().end - group.first), buffer);
         }
-        self.read_planes(place, part, x);
+        read_planes(part, group, place.stride, x);
         &[]
-    }
-
-    /// Reads a group in planes.
-    fn read_planes(&self, place: Place, part: &Part<'_>, x: &mut [f32]) {
-        for (c, column) in x.chunks_exact_mut(place.stride).enumerate().take(self.classes) {
-            part.read_column(place.group.first, c, &mut column[..place.group.n]);
-        }
     }
 
     /// Statistics of a group in planes, of rows that have nothing but logits, and whether all of them are near 0. Exponentials are
@@ -208,18 +200,17 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             x.extend_to(values);
         }
         if in_place.is_none() {
-            self.read_planes(place, part, &mut x[..values]);
+            read_planes(part, place.group, stride, &mut x[..values]);
         }
         let Self { ledger, statistics, .. } = self;
         let statistics = &mut statistics[..place.group.tiles::<S>()];
         let to = x.as_mut_ptr();
         let planes = in_place.unwrap_or(Planes { from: to, stride });
-        let next = Planes { from: planes.from.wrapping_add(stride), ..planes };
-        let mut pass = Pass { simd, exp, planes, classes, next, statistics };
+        let mut pass = Pass { simd, exp, planes, classes, statistics };
         // SAFETY: `x` has room for all tiles if it is read or written; else the logits are those of the group, as they lie.
         unsafe {
             if is_kept {
-                pass.run(|k| ledger.classes_of(k), Some(Kept { to, stride }));
+                pass.run(|k| ledger.classes_of(k), Some(to));
             } else {
                 pass.run(|k| ledger.classes_of(k), None);
             }
@@ -271,20 +262,18 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     /// Adds up the rows of a tile that are not near 0 once more, and keeps the exponentials of all.
     #[cold]
     fn redo(&mut self, place: Place, k: usize, part: &Part<'_>, x: &mut Aligned, is_kept: bool) {
-        let first = place.group.first + k * S::f32s::LEN;
-        let n = S::f32s::LEN.min(place.group.first + place.group.n - first);
+        let (at, lanes) = (k * S::f32s::LEN, S::f32s::LEN);
+        let group = Group { first: place.group.first + at, n: lanes.min(place.group.n - at) };
         // Where nothing is kept, the tile is by itself.
         let (place, of_tile) = if is_kept {
             (place, place.tile(k))
         } else {
-            let place = Place::of::<S, false>(Group { first, n }, self.classes);
+            let place = Place::of::<S, false>(group, self.classes);
             (place, place.tile(0))
         };
         x.extend_to(of_tile.end);
         let x = &mut x[of_tile];
-        for (c, column) in x.chunks_mut(place.stride).enumerate() {
-            part.read_column(first, c, &mut column[..n]);
-        }
+        read_planes(part, group, place.stride, x);
         let simd = self.simd;
         simd.vectorize(
             #[inline(always)]
@@ -301,5 +290,12 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         if !logits.is_empty() {
             place.rows::<S>(k, logits, padded).turn_in(self.simd, &mut x[place.tile(k)]);
         }
+    }
+}
+
+/// Reads rows in planes, `stride` numbers from class to class.
+fn read_planes(part: &Part<'_>, Group { first, n }: Group, stride: usize, x: &mut [f32]) {
+    for (c, column) in x.chunks_mut(stride).enumerate() {
+        part.read_column(first, c, &mut column[..n]);
     }
 }

@@ -31,13 +31,6 @@ impl Planes {
     }
 }
 
-/// Where exponentials are kept, in planes too.
-#[derive(Clone, Copy)]
-pub(super) struct Kept {
-    pub(super) to: *mut f32,
-    pub(super) stride: usize,
-}
-
 /// How many vectors ahead of their use logits are fetched, at least.
 const AHEAD: usize = BLOCK * TILES;
 
@@ -47,20 +40,18 @@ pub(super) struct Pass<'a, S: Simd> {
     pub(super) exp: Exp<S>,
     pub(super) planes: Planes,
     pub(super) classes: usize,
-    /// What is fetched after the last class.
-    pub(super) next: Planes,
     /// One a tile.
     pub(super) statistics: &'a mut [Statistics<S>],
 }
 
 impl<S: Simd> Pass<'_, S> {
     /// Gives the statistics of all tiles relative to 0: sums but for the targets, and the targets' exponentials. `targets` gives those
-    /// of a tile. The exponentials, but for the targets', go to `kept`, which may be where the logits are.
+    /// of a tile. The exponentials, but for the targets', go to `kept`, class by class without gaps, which may be where the logits are.
     ///
     /// # Safety
     /// The logits of all rows can be read, and the exponentials written.
     #[inline(always)]
-    pub(super) unsafe fn run(&mut self, targets: impl Fn(usize) -> S::u32s, kept: Option<Kept>) {
+    pub(super) unsafe fn run(&mut self, targets: impl Fn(usize) -> S::u32s, kept: Option<*mut f32>) {
         let (simd, classes) = (self.simd, self.classes);
         self.statistics.fill(Statistics { target_exp: splat(simd, 1.0), ..Statistics::none(simd) });
         let whole = classes / BLOCK * BLOCK;
@@ -83,12 +74,13 @@ impl<S: Simd> Pass<'_, S> {
     /// # Safety
     /// As [`run`](Self::run).
     #[inline(always)]
-    unsafe fn add<const N: usize>(&mut self, c: usize, targets: &impl Fn(usize) -> S::u32s, kept: Option<Kept>) {
+    unsafe fn add<const N: usize>(&mut self, c: usize, targets: &impl Fn(usize) -> S::u32s, kept: Option<*mut f32>) {
         let Self { simd, exp, planes, .. } = *self;
         let ahead = c / BLOCK + AHEAD.div_ceil(BLOCK * self.statistics.len());
-        let of_group = self.classes.div_ceil(BLOCK);
+        // Behind the last class, the next group's.
+        let (of_group, rows) = (self.classes.div_ceil(BLOCK), self.statistics.len() * S::f32s::LEN);
         let next =
-            if ahead < of_group { planes.at(ahead * BLOCK, 0) } else { self.next.at((ahead - of_group) * BLOCK, 0) };
+            if ahead < of_group { planes.at(ahead * BLOCK, 0) } else { planes.at((ahead - of_group) * BLOCK, rows) };
         let next = Planes { from: next, ..planes };
         for (k, statistics) in self.statistics.iter_mut().enumerate() {
             let row = k * S::f32s::LEN;
@@ -108,7 +100,7 @@ impl<S: Simd> Pass<'_, S> {
             let Some(kept) = kept else { continue };
             for (i, exp) in exps.into_iter().enumerate() {
                 // SAFETY: the caller's promise.
-                unsafe { store_vector::<S>(exp, kept.to.add((c + i) * kept.stride + row)) };
+                unsafe { store_vector::<S>(exp, kept.add((c + i) * rows + row)) };
             }
         }
     }

@@ -45,7 +45,6 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;
         let classes = part.layout().classes() as usize;
-        let all = part.rows();
         let mut writer = part.writer();
         let stride = if writer.is_some() { classes.next_multiple_of(block_len::<S>()) } else { 0 };
         // A block in which the last row ends reaches behind it.
@@ -62,8 +61,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             pending: Pending::none(classes, stride),
             ledger: Ledger::new(simd, rows, part, out),
         };
-        for first in all.clone().step_by(S::f32s::LEN) {
-            let group = Group { first, n: (all.end - first).min(S::f32s::LEN) };
+        for group in Group::of(part.rows(), S::f32s::LEN) {
             work.group(group, part, writer.as_mut(), scratch);
         }
         if let Some(writer) = &mut writer {

@@ -39,10 +39,9 @@ use crate::cpu::tensor::{LineWriter, Part, Source};
 /// Exponentials of the rows that are worked on together, where they are enough to fill vectors: a part of the first cache.
 const GROUP: usize = 1 << 12;
 
-/// Tiles of a group at most. Where their end waits for a division and a logarithm, nothing runs beside it but what is left of the
-/// tiles: sixteen took 0.92 of the time of eight of ten classes each. With a gradient they took 1.02: conclusions and gradient are
-/// memory too.
-const TILES_FORWARD: usize = 16;
+/// Tiles of a group at most, with a gradient. Where their end waits for a division and a logarithm, nothing runs beside it but what is
+/// left of the tiles: without one, [`TILES`] took 0.92 of the time of eight of ten classes each. With a gradient they took 1.02:
+/// conclusions and gradient are memory too.
 const TILES_WITH_GRADIENT: usize = 8;
 
 /// Memory of a thread, reused from part to part.
@@ -64,8 +63,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
         let Self { rows, part, out, scratch } = self;
         let (lanes, classes) = (S::f32s::LEN, part.layout().classes() as usize);
         let mut writer = part.writer();
-        let all = part.rows();
-        let tiles = if writer.is_some() { TILES_WITH_GRADIENT } else { TILES_FORWARD };
+        let tiles = if writer.is_some() { TILES_WITH_GRADIENT } else { TILES };
         let together = Group::rows::<S>(GROUP, classes, tiles);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let mut work = Work {
@@ -81,8 +79,7 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             ledger: Ledger::new(simd, rows, part, out),
         };
         let mut unwritten = 0;
-        for first in all.clone().step_by(together) {
-            let group = Group { first, n: (all.end - first).min(together) };
+        for group in Group::of(part.rows(), together) {
             if rows.has_extra {
                 work.group::<true>(group, part, writer.as_mut(), scratch, &mut unwritten);
             } else {
