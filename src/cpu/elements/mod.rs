@@ -13,7 +13,7 @@ use super::simd::{
     BLOCK, Block, Kernel, MAX_BLOCK, Simd, SimdBase, block_len, load_block, load_up_to, splat, store_block, store_up_to,
 };
 use super::survey::tree_sum;
-use super::tensor::{Part, Trail};
+use super::tensor::{Part, Pending, Trail};
 use super::{Job, Outcome};
 use crate::{Result, Targets};
 use weights::{fill, row_and_class};
@@ -131,6 +131,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
             let x = part.read(chunk.clone(), buffer);
             let t = &targets[chunk.clone()];
             let mut sums = [zero; BLOCK];
+            let blocks = x.len().div_ceil(length);
+            let (mut gradient, pending) = trail.as_mut().map(|trail| trail.start::<S>(blocks)).unzip();
             for (b, x) in x.chunks(length).enumerate() {
                 let at = b * length..b * length + x.len();
                 let (mut x, mut t) = (x, &t[at.clone()]);
@@ -146,7 +148,7 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                 // What waits for memory goes between the steps of the exponentials: asking for what comes later, and storing the
                 // gradient of what came before.
                 let (values, ahead) = ([&of_x, &of_t, &q], [x.as_ptr(), t.as_ptr()]);
-                let [mut l, mut g] = match trail.as_ref().and_then(|trail| trail.pending::<S>(b)) {
+                let [mut l, mut g] = match pending.and_then(|pending: Pending<'_>| pending.block::<S>(b)) {
                     Some(pending) => evaluate(
                         simd,
                         loss,
@@ -186,12 +188,12 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                     let from = first - range.start;
                     store_up_to::<S>(&l, &mut losses[from + at.start..from + at.end]);
                 }
-                if let Some(trail) = &mut trail {
+                if let Some(gradient) = &mut gradient {
                     // A denominator of 0 makes the gradient 0 even where it is not finite.
                     for g in &mut g {
                         *g = if scale == 0.0 { zero } else { *g * scales };
                     }
-                    store_up_to::<S>(&g, &mut trail.chunk()[at]);
+                    store_up_to::<S>(&g, &mut gradient[at]);
                 }
             }
             let [a, b, c, d] = sums;

@@ -14,7 +14,7 @@ pub use logits::LogitsMut;
 pub(super) use part::Part;
 pub(super) use read::LinesAhead;
 pub(super) use store::{Format, Store, ToBf16, ToF16, ToF32, ToNativeBf16};
-pub(super) use trail::Trail;
+pub(super) use trail::{Pending, Trail};
 
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};

@@ -13,13 +13,16 @@ pub(in crate::cpu) struct Part<'a> {
     pub(super) rows: Range<usize>,
     /// The classes of its rows.
     pub(super) columns: Range<usize>,
+    /// In the order without gaps; none of rows whose classes lie apart.
     pub(super) elements: Range<usize>,
 }
 
 impl<'a> Part<'a> {
     /// Rows with all their classes.
     pub(super) fn of_rows(tensor: &'a Tensor<'a>, rows: Range<usize>) -> Self {
-        Self { tensor, rows, columns: 0..tensor.layout.classes() as usize, elements: 0..0 }
+        let classes = tensor.layout.classes() as usize;
+        let elements = if tensor.layout.inner() == 1 { rows.start * classes..rows.end * classes } else { 0..0 };
+        Self { tensor, rows, columns: 0..classes, elements }
     }
 
     /// Elements of the order without gaps.

@@ -30,38 +30,31 @@ impl<'a> Trail<'a> {
         Some(Self { writer, chunk, left: 0, before, from: 0, n: 0, to: std::ptr::null_mut() })
     }
 
-    /// Where the gradient of the chunk goes.
+    /// Where the gradient of the chunk goes, and up to `blocks` blocks of the one before, which the caller streams.
     #[inline(always)]
-    pub(in crate::cpu) fn chunk(&mut self) -> &mut [f32] {
-        &mut self.chunk[MAX_BLOCK..]
+    pub(in crate::cpu) fn start<S: Simd>(&mut self, blocks: usize) -> (&mut [f32], Pending<'_>) {
+        let (taken, to) = (blocks.min(self.n / block_len::<S>()) * block_len::<S>(), self.to);
+        let words = &self.before[self.from..self.from + taken];
+        (self.from, self.n, self.to) = (self.from + taken, self.n - taken, to.wrapping_add(taken));
+        (&mut self.chunk[MAX_BLOCK..], Pending { words, to })
     }
 
-    /// Block `b` of the words that are left to stream of the chunk before, if it has so many.
+    /// Streams what is left of the chunk before.
     #[inline(always)]
-    pub(in crate::cpu) fn pending<S: Simd>(&self, b: usize) -> Option<Pending<'_>> {
-        let at = b * block_len::<S>();
-        let words = || &self.before[self.from + at..][..block_len::<S>()];
-        (at + block_len::<S>() <= self.n).then(|| Pending { words: words(), to: self.to.wrapping_add(at) })
-    }
-
-    /// Streams what is left of the chunk before, of which `blocks` were streamed if it had so many.
-    #[inline(always)]
-    fn stream_rest<S: Simd>(&mut self, simd: S, blocks: usize) {
-        let streamed = blocks.min(self.n / block_len::<S>()) * block_len::<S>();
-        for at in (streamed..self.n).step_by(S::f32s::LEN) {
+    fn stream_rest<S: Simd>(&mut self, simd: S) {
+        for at in (0..self.n).step_by(S::f32s::LEN) {
             // SAFETY: there are `n` words, a multiple of the vector's length, whose place begins with a line.
             unsafe { stream_vector::<S>(load(simd, &self.before, self.from + at), self.to.add(at)) };
         }
         self.n = 0;
     }
 
-    /// Goes on to the next chunk: this one is of elements `first..first + n` of the part, and as many blocks as it has were streamed
-    /// of the one before, if that had them.
+    /// Goes on to the next chunk: this one is of elements `first..first + n` of the part, in the order without gaps.
     #[inline(always)]
     pub(in crate::cpu) fn advance<S: Simd>(&mut self, simd: S, part: &Part<'_>, first: usize, n: usize) {
-        self.stream_rest(simd, n.div_ceil(block_len::<S>()));
+        self.stream_rest(simd);
         if !part.layout().is_contiguous() {
-            return part.write(&mut self.writer, first, &self.chunk[MAX_BLOCK..MAX_BLOCK + n]);
+            return part.write(simd, &mut self.writer, first, &self.chunk[MAX_BLOCK..MAX_BLOCK + n]);
         }
         part.start_elements(&mut self.writer, first - self.left, self.left + n);
         let values = MAX_BLOCK - self.left..MAX_BLOCK + n;
@@ -104,12 +97,12 @@ impl<'a> Trail<'a> {
     /// Writes the rest.
     #[inline(always)]
     pub(in crate::cpu) fn finish<S: Simd>(mut self, simd: S) {
-        self.stream_rest(simd, 0);
+        self.stream_rest(simd);
         self.writer.push(&self.chunk[MAX_BLOCK - self.left..MAX_BLOCK]);
     }
 }
 
-/// A block of words, and where they go.
+/// Blocks of words, and where they go.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Pending<'t> {
     words: &'t [f32],
@@ -117,7 +110,27 @@ pub(in crate::cpu) struct Pending<'t> {
 }
 
 impl Pending<'_> {
-    /// Streams vector `i`. Nothing in it branches, so that it stays between the operations that it stands between.
+    pub(in crate::cpu) const NONE: Self = Self { words: &[], to: std::ptr::null_mut() };
+
+    /// Block `b`, if there are so many.
+    #[inline(always)]
+    pub(in crate::cpu) fn block<S: Simd>(&self, b: usize) -> Option<Self> {
+        let (at, length) = (b * block_len::<S>(), block_len::<S>());
+        let words = self.words.get(at..at + length)?;
+        Some(Self { words, to: self.to.wrapping_add(at) })
+    }
+
+    /// Its blocks.
+    #[inline(always)]
+    pub(in crate::cpu) fn blocks<S: Simd>(self) -> impl Iterator<Item = Self> {
+        let words = self.words.chunks_exact(block_len::<S>());
+        words.enumerate().map(
+            #[inline(always)]
+            move |(b, words)| Self { words, to: self.to.wrapping_add(b * block_len::<S>()) },
+        )
+    }
+
+    /// Streams vector `i` of a block. Nothing in it branches, so that it stays between the operations that it stands between.
     #[inline(always)]
     pub(in crate::cpu) fn stream<S: Simd>(self, simd: S, i: usize) {
         let at = i * S::f32s::LEN;

@@ -43,9 +43,12 @@ impl Part<'_> {
 
     /// Writes gradients of elements of the order without gaps from `first` on.
     #[inline(always)]
-    pub(in crate::cpu) fn write(&self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
+    pub(super) fn write<S: Simd>(&self, simd: S, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
         assert!(self.elements.start <= first && first + values.len() <= self.elements.end);
-        self.write_elements(writer, first, values);
+        for_samples(self.layout(), first..first + values.len(), |at, i, n| {
+            self.start(writer, at, n);
+            writer.push_all(simd, &values[i..i + n]);
+        });
     }
 
     /// Starts the gradient of elements next to one another, the order without gaps being that of memory.

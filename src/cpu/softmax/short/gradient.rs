@@ -4,39 +4,79 @@ use std::ops::Range;
 
 use super::Work;
 use super::sums::lane_numbers;
-use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::gather::scatter;
-use crate::cpu::simd::{Bytes, Select, Simd, SimdBase, load, splat, to_lanes};
+use crate::cpu::simd::{Bytes, MAX_LANES, Select, Simd, SimdBase, has_avx512, load, splat, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
 use crate::cpu::softmax::group::{Gradients, Group, NONE};
 
+/// What the numbers of a tile belong to, as it lies in memory, if rows are shorter than a vector.
+pub(super) struct Places {
+    /// The bytes of the row's lane in a vector.
+    rows: [u32; MAX_LANES * MAX_LANES],
+    classes: [u32; MAX_LANES * MAX_LANES],
+}
+
+impl Places {
+    pub(super) fn new(classes: usize, lanes: usize) -> Self {
+        let mut places = Self { rows: [0; MAX_LANES * MAX_LANES], classes: [0; MAX_LANES * MAX_LANES] };
+        if classes < lanes {
+            for (i, (row, class)) in places.rows.iter_mut().zip(&mut places.classes).take(lanes * classes).enumerate() {
+                *row = 0x0302_0100 + 0x0404_0404 * (i / classes) as u32;
+                *class = (i % classes) as u32;
+            }
+        }
+        places
+    }
+}
+
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
-    /// Turns the exponentials of a group into its gradient, in `gradient`; `e` is overwritten.
+    /// Turns the exponentials of a group into its gradient.
     #[inline(never)]
-    pub(super) fn gradient<const EXTRA: bool>(
-        &self,
-        group: Group,
-        slopes: &[f32],
-        e: &mut Aligned,
-        gradient: &mut Aligned,
-    ) {
-        let (simd, lanes) = (self.simd, S::f32s::LEN);
-        std::mem::swap(e, gradient);
+    pub(super) fn gradient<const EXTRA: bool>(&self, group: Group, slopes: &[f32], e: &mut [f32]) {
+        let (simd, lanes, classes) = (self.simd, S::f32s::LEN, self.classes);
+        let conclusions = &self.ledger.conclusions[..group.tiles::<S>()];
         simd.vectorize(
             #[inline(always)]
             || {
-                for (k, conclusion) in self.ledger.conclusions[..group.tiles::<S>()].iter().enumerate() {
-                    let tile = k * lanes..group.n.min((k + 1) * lanes);
-                    if self.classes < lanes {
-                        self.scale_few(conclusion.softmax, &tile, gradient);
-                    } else {
-                        self.scale(conclusion.softmax, &tile, gradient);
+                if !EXTRA && classes < lanes && has_avx512::<S>() {
+                    self.place_few(conclusions, e);
+                } else {
+                    for (k, conclusion) in conclusions.iter().enumerate() {
+                        let tile = k * lanes..group.n.min((k + 1) * lanes);
+                        if classes < lanes {
+                            self.scale_few(conclusion.softmax, &tile, e);
+                        } else {
+                            self.scale(conclusion.softmax, &tile, e);
+                        }
+                        self.place::<EXTRA>(conclusion, tile, e);
                     }
-                    self.complete::<EXTRA>(group, tile, conclusion, slopes, gradient);
+                }
+                if EXTRA && !slopes.is_empty() {
+                    e[..group.n * classes].iter_mut().zip(slopes).for_each(|(g, slope)| *g *= slope);
+                }
+                if self.ledger.gradients != Gradients::OfTargets {
+                    self.complete(group, conclusions, e);
                 }
             },
         );
+    }
+
+    /// Multiplies the exponentials of all tiles by the factors of their rows, which are shorter than a vector, and sets those of the
+    /// targets, where lanes are looked up with an instruction: a scatter takes as long as the rest.
+    #[inline(always)]
+    fn place_few(&self, conclusions: &[Conclusion<S>], e: &mut [f32]) {
+        let (simd, lanes, Places { rows, classes }) = (self.simd, S::f32s::LEN, &self.places);
+        for (k, (e, conclusion)) in e.chunks_exact_mut(lanes * self.classes).zip(conclusions).enumerate() {
+            let (targets, &Conclusion { softmax, at_target, .. }) = (self.ledger.classes_of(k), conclusion);
+            let places = rows.chunks_exact(lanes).zip(classes.chunks_exact(lanes));
+            for (e, (rows, classes)) in e.chunks_exact_mut(lanes).zip(places) {
+                let rows = S::u32s::from_slice(simd, rows).to_bytes();
+                let is_target = targets.swizzle_dyn(rows).simd_eq(S::u32s::from_slice(simd, classes));
+                let at_others = load(simd, e, 0) * softmax.swizzle_dyn(rows);
+                is_target.select(at_target.swizzle_dyn(rows), at_others).store_slice(e);
+            }
+        }
     }
 
     /// Multiplies the exponentials of a tile by the factors of their rows, which are shorter than a vector.
@@ -51,7 +91,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             }
             return;
         }
-        for (e, rows) in e.chunks_exact_mut(lanes).zip(self.rows_of.chunks_exact(lanes)) {
+        for (e, rows) in e.chunks_exact_mut(lanes).zip(self.places.rows.chunks_exact(lanes)) {
             let rows = S::u32s::from_slice(simd, rows).to_bytes();
             (load(simd, e, 0) * factors.swizzle_dyn(rows)).store_slice(e);
         }
@@ -81,21 +121,13 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         }
     }
 
-    /// What else there is to the gradient of a tile: under label smoothing and a softcap, at the targets, and of rows that do not
-    /// count.
+    /// Sets the gradient of a tile at its targets; under label smoothing the other classes too.
     #[inline(always)]
-    fn complete<const EXTRA: bool>(
-        &self,
-        group: Group,
-        tile: Range<usize>,
-        conclusion: &Conclusion<S>,
-        slopes: &[f32],
-        to: &mut [f32],
-    ) {
-        let Self { simd, rows, classes, starts, ref ledger, ref weights, .. } = *self;
-        let of_tile = &mut to[tile.start * classes..tile.end * classes];
+    fn place<const EXTRA: bool>(&self, conclusion: &Conclusion<S>, tile: Range<usize>, e: &mut [f32]) {
+        let Self { simd, classes, starts, ref ledger, ref weights, .. } = *self;
+        let e = &mut e[tile.start * classes..tile.end * classes];
         if EXTRA {
-            for (row, share) in of_tile.chunks_exact_mut(classes).zip(to_lanes::<S>(conclusion.share)) {
+            for (row, share) in e.chunks_exact_mut(classes).zip(to_lanes::<S>(conclusion.share)) {
                 row.iter_mut().zip(weights).for_each(|(g, weight)| *g -= share * weight);
             }
         }
@@ -106,29 +138,30 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             let (none, first) = (S::u32s::splat(simd, NONE), S::u32s::splat(simd, 0));
             let at = class.simd_lt(none).select(class, first) + starts;
             // SAFETY: the survey has found all targets of rows that count to be classes, and there are that many rows.
-            unsafe { scatter::<S>(conclusion.at_target, of_tile.as_mut_ptr(), at) };
+            unsafe { scatter::<S>(conclusion.at_target, e.as_mut_ptr(), at) };
         } else {
-            let rows = of_tile.chunks_exact_mut(classes).zip(class).zip(to_lanes::<S>(conclusion.at_target));
+            let rows = e.chunks_exact_mut(classes).zip(class).zip(to_lanes::<S>(conclusion.at_target));
             for ((row, &class), at_target) in rows.filter(|((_, class), _)| **class != NONE) {
                 row[class as usize] = at_target;
             }
         }
-        if EXTRA && !slopes.is_empty() {
-            let of_tile = tile.start * classes..tile.end * classes;
-            to[of_tile.clone()].iter_mut().zip(&slopes[of_tile]).for_each(|(g, slope)| *g *= slope);
+    }
+
+    /// The gradient of rows that do not count, and of those that are not finite.
+    #[inline(always)]
+    fn complete(&self, group: Group, conclusions: &[Conclusion<S>], e: &mut [f32]) {
+        let Self { rows, classes, ref ledger, .. } = *self;
+        let mut of_rows = e.chunks_exact_mut(classes).zip(group.first..group.first + group.n);
+        if ledger.gradients == Gradients::OfTargetsOr0 {
+            let of_none = of_rows.zip(&ledger.class).filter(|(_, class)| **class == NONE);
+            of_none.for_each(|((of_row, _), _)| of_row.fill(0.0));
+            return;
         }
-        match ledger.gradients {
-            Gradients::OfTargets => {}
-            Gradients::OfTargetsOr0 => {
-                let rows = to[tile.start * classes..tile.end * classes].chunks_exact_mut(classes);
-                rows.zip(class).filter(|(_, class)| **class == NONE).for_each(|(row, _)| row.fill(0.0));
-            }
-            Gradients::Any => {
-                let finished = conclusion.lanes();
-                for (lane, i) in tile.enumerate() {
-                    if let Fate::Constant(value) = rows.fate(rows.job.label(group.first + i), &finished, lane) {
-                        to[i * classes..(i + 1) * classes].fill(value);
-                    }
+        for conclusion in conclusions {
+            let finished = conclusion.lanes();
+            for (lane, (of_row, row)) in of_rows.by_ref().take(S::f32s::LEN).enumerate() {
+                if let Fate::Constant(value) = rows.fate(rows.job.label(row), &finished, lane) {
+                    of_row.fill(value);
                 }
             }
         }

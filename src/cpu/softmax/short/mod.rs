@@ -22,6 +22,7 @@ mod gradient;
 mod sums;
 
 use few::{FEW, Values};
+use gradient::Places;
 pub(super) use sums::lane_by_lane;
 
 use super::cap::{Capped, cap};
@@ -33,8 +34,8 @@ use crate::DType;
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
-use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, block_len, load, splat};
-use crate::cpu::tensor::{LineWriter, Part, Source};
+use crate::cpu::simd::{Kernel, Simd, SimdBase, block_len, load, splat};
+use crate::cpu::tensor::{Part, Pending, Source, Trail};
 
 /// Exponentials of the rows that are worked on together, where they are enough to fill vectors: a part of the first cache.
 const GROUP: usize = 1 << 12;
@@ -49,8 +50,6 @@ const TILES_WITH_GRADIENT: usize = 8;
 pub(super) struct Scratch {
     buffer: Vec<f32>,
     exponentials: Aligned,
-    /// Of the rows before those that are read, written meanwhile.
-    gradient: Aligned,
     capped: Capped,
     padded: Aligned,
 }
@@ -62,9 +61,15 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
     fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { rows, part, out, scratch } = self;
         let (lanes, classes) = (S::f32s::LEN, part.layout().classes() as usize);
-        let mut writer = part.writer();
-        let tiles = if writer.is_some() { TILES_WITH_GRADIENT } else { TILES };
+        let tiles = if rows.job.tensor.has_gradient() { TILES_WITH_GRADIENT } else { TILES };
         let together = Group::rows::<S>(GROUP, classes, tiles);
+        // Vectors reach behind the last row.
+        let size = together * classes + block_len::<S>();
+        let mut trail = Trail::new(part, size);
+        if trail.is_none() {
+            scratch.exponentials.extend_to(size);
+        }
+        scratch.padded.extend_to(PADDED);
         let exp = Exp::new(simd, rows.options.inverse_temperature());
         let mut work = Work {
             simd,
@@ -72,36 +77,24 @@ impl<M: MarginLoss> Kernel for PartKernel<'_, '_, '_, M, Scratch> {
             rows,
             classes,
             starts: sums::lane_starts(simd, classes),
-            rows_of: rows_of(classes, lanes),
+            places: Places::new(classes, lanes),
             weights: if rows.has_extra { padded(rows.job.class_weights, classes, lanes) } else { Vec::new() },
             known: Known::default(),
             sums: [splat(simd, 0.0); TILES],
             ledger: Ledger::new(simd, rows, part, out),
         };
-        let mut unwritten = 0;
         for group in Group::of(part.rows(), together) {
             if rows.has_extra {
-                work.group::<true>(group, part, writer.as_mut(), scratch, &mut unwritten);
+                work.group::<true>(group, part, trail.as_mut(), scratch);
             } else {
-                work.group::<false>(group, part, writer.as_mut(), scratch, &mut unwritten);
+                work.group::<false>(group, part, trail.as_mut(), scratch);
             }
         }
-        if let Some(writer) = &mut writer {
-            writer.push_all(simd, &scratch.gradient[..unwritten]);
+        if let Some(trail) = trail {
+            trail.finish(simd);
         }
         work.ledger.totals
     }
-}
-
-/// [`Work::rows_of`].
-fn rows_of(classes: usize, lanes: usize) -> [u32; MAX_LANES * MAX_LANES] {
-    let mut all = [0; MAX_LANES * MAX_LANES];
-    if classes < lanes {
-        for (row, of_row) in all.chunks_mut(classes).take(lanes).enumerate() {
-            of_row.fill(0x0302_0100 + 0x0404_0404 * row as u32);
-        }
-    }
-    all
 }
 
 /// The weights of classes, or as many of 1, and 1 behind them up to a multiple of `lanes`.
@@ -193,8 +186,7 @@ struct Work<'s, 'r, S: Simd, M> {
     classes: usize,
     /// Where the rows of a tile start in it.
     starts: S::u32s,
-    /// Of each lane of a tile's exponentials, if rows are shorter than a vector, the bytes of its row's lane in a vector.
-    rows_of: [u32; MAX_LANES * MAX_LANES],
+    places: Places,
     /// Of the classes, in whole vectors, if rows have more to them than logits.
     weights: Vec<f32>,
     known: Known,
@@ -203,31 +195,26 @@ struct Work<'s, 'r, S: Simd, M> {
 }
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
-    /// Evaluates a group, and writes the gradient of the one before, `unwritten` numbers; its own is left to be written.
+    /// Evaluates a group, and writes the gradient of the one before; its own is left to the `trail`.
     fn group<const EXTRA: bool>(
         &mut self,
         group: Group,
         part: &mut Part<'_>,
-        mut writer: Option<&mut LineWriter<'_>>,
+        mut trail: Option<&mut Trail<'_>>,
         scratch: &mut Scratch,
-        unwritten: &mut usize,
     ) {
         let Self { simd, rows, classes, .. } = *self;
-        let Scratch { buffer, exponentials: e, gradient, capped, padded } = scratch;
-        padded.extend_to(PADDED);
-        // Vectors reach behind the last row.
-        let size = group.n.next_multiple_of(S::f32s::LEN) * classes + block_len::<S>();
-        e.extend_to(size);
-        gradient.extend_to(size);
-        let has_gradient = writer.is_some();
-        let mut before = writer.as_deref_mut().map(|writer| (&gradient[..*unwritten], writer));
+        let Scratch { buffer, exponentials, capped, padded } = scratch;
+        let has_gradient = trail.is_some();
+        let blocks = if EXTRA { 0 } else { group.n * classes / block_len::<S>() };
+        let (e, pending) = match &mut trail {
+            Some(trail) => trail.start::<S>(blocks),
+            None => (&mut exponentials[..], Pending::NONE),
+        };
         let mut ahead = part.lines_ahead(part.row_start(group.first), group.n * classes);
         let logits;
         let mut low: &[f32] = &[];
         if EXTRA {
-            if let Some((before, writer)) = before.take() {
-                writer.push_all(simd, before);
-            }
             ahead.fetch_left(ahead.left());
             let mut x = part.rows_together(group.first, group.n, buffer);
             if let Some(softcap) = rows.options.softcap {
@@ -241,7 +228,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let is_few = !EXTRA && classes <= FEW;
         let of_logits = logits.in_float32().filter(|_| is_few && !has_gradient);
         if !EXTRA && of_logits.is_none() {
-            self.exponentials(&logits, e, before, &mut ahead);
+            self.exponentials(&logits, e, pending, &mut ahead);
         }
         let are_near = if is_few {
             let values = of_logits.map_or(Values::Exponentials(e), Values::Logits);
@@ -255,7 +242,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         }
         if EXTRA || !are_near {
             if of_logits.is_some() {
-                self.exponentials(&logits, e, None, &mut ahead);
+                self.exponentials(&logits, e, Pending::NONE, &mut ahead);
             }
             self.redo_odd_rows::<EXTRA>(group, &logits, low, e);
         }
@@ -278,15 +265,15 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 }
             },
         );
-        if let Some(writer) = writer {
+        if has_gradient {
             let slopes = if rows.options.softcap.is_some() { &capped.slope[..] } else { &[] };
-            self.gradient::<EXTRA>(group, slopes, e, gradient);
-            if part.layout().is_contiguous() {
-                part.start_rows(writer, group.first..group.first + group.n);
-                *unwritten = group.n * classes;
-            } else {
-                part.push_rows(simd, writer, group.first, &gradient[..group.n * classes]);
-            }
+            self.gradient::<EXTRA>(group, slopes, e);
+        }
+        if let Some(trail) = trail {
+            simd.vectorize(
+                #[inline(always)]
+                || trail.advance(simd, part, group.first * classes, group.n * classes),
+            );
         }
     }
 }
