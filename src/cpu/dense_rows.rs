@@ -3,7 +3,7 @@
 //! Their terms cancel where the two distributions nearly agree, so they are computed in float64.
 
 use super::simd::{Kernel, Simd};
-use super::softmax::exp_of_negative;
+use super::softmax::cap_wide;
 use super::tensor::{Part, Tensor};
 use super::wide::{Statistics, softmax, weighted};
 use super::{Job, LogitsMut, Outcome, RowTotals};
@@ -177,11 +177,8 @@ fn scale_logits(x: &[f32], options: &RowScale, y: &mut Vec<f64>, slope: &mut Vec
         return y.iter_mut().zip(x).for_each(|(y, &x)| *y = f64::from(x) / temperature);
     };
     for ((y, slope), &x) in y.iter_mut().zip(slope).zip(x) {
-        let a = f64::from(x) / softcap;
-        let u = exp_of_negative(-2.0 * a.abs());
-        let reciprocal = 1.0 / (1.0 + u);
-        *y = (softcap * (1.0 - u) * reciprocal).copysign(a) / temperature;
-        *slope = 4.0 * u * reciprocal * reciprocal;
+        (*y, *slope) = cap_wide(x.into(), softcap);
+        *y /= temperature;
     }
 }
 

@@ -197,3 +197,29 @@ fn errors_are_those_of_the_reference() {
     let got = cpu::evaluate(&loss, ALL, &good);
     assert!(matches!(got, Err(Error::InvalidOption { option: "temperature", .. })), "{got:?}");
 }
+
+#[test]
+fn masked_targets_under_label_smoothing() {
+    let mut random = Random(3);
+    for classes in [3, 65, 128, 1000, 5000] {
+        for label_smoothing in [0.1, 1.0] {
+            let mut rows = rows(&mut random, 20, classes, 0);
+            let mut weights = vec![1.0; 20];
+            // The only masked class, one of two, and each once more with a weight of 0.
+            for (row, weight) in [(3, 1.0), (4, 1.0), (7, 0.0), (8, 0.0)] {
+                let at = row * classes;
+                rows.logits[at..at + classes].iter_mut().enumerate().for_each(|(c, x)| *x = (c % 7) as f32 - 3.0);
+                rows.targets[row] = 2;
+                rows.logits[at + 2] = f32::NEG_INFINITY;
+                rows.logits[at + 1] = if row % 2 == 0 { f32::NEG_INFINITY } else { 0.5 };
+                weights[row] = weight;
+            }
+            rows.row_weights = Some(weights);
+            rows.class_weights = None;
+            let ignore_index = IGNORED.to_vec();
+            let loss =
+                CrossEntropy { label_smoothing, ignore_index, reduction: Reduction::Sum, ..CrossEntropy::default() };
+            check(&format!("classes {classes}, smoothing {label_smoothing}"), &Loss::CrossEntropy(loss), &rows, ALL);
+        }
+    }
+}

@@ -14,7 +14,7 @@ mod powers;
 pub(super) mod quads;
 
 use fearless_simd::Level;
-pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask, SimdWiden};
+pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask, SimdNarrow, SimdWiden};
 
 /// The widest native vector, in float32 lanes.
 pub(super) const MAX_LANES: usize = 16;

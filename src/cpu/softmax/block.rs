@@ -76,7 +76,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         }
         let (x, low) = match self.rows.options.softcap {
             Some(softcap) => {
-                cap(x, softcap, capped);
+                cap(simd, x, softcap, capped);
                 (&capped.high[..], patched(simd, &capped.low, hole, 0.0))
             }
             None => (x, [splat(simd, 0.0); _]),
@@ -125,7 +125,7 @@ impl<M: MarginLoss> Step<'_, '_, '_, M> {
         }
         if let Some(softcap) = self.rows.options.softcap {
             let Buffers { wide, capped } = &mut *self.buffers;
-            cap(self.part.neighbours(at, n, wide), softcap, capped);
+            cap(simd, self.part.neighbours(at, n, wide), softcap, capped);
             let slopes: Block<S> = load_up_to(simd, &capped.slope, 0.0);
             for (g, slope) in gradient.iter_mut().zip(slopes) {
                 *g *= slope;

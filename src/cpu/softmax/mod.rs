@@ -31,7 +31,7 @@ mod tally;
 mod tile;
 mod turn;
 
-pub(super) use cap::exp_of_negative;
+pub(super) use cap::{cap_wide, exp_of_negative};
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions, TILES};
 pub(super) use row::row_statistics;
 
@@ -85,7 +85,7 @@ pub(super) fn run(loss: &impl MarginLoss, options: SoftmaxOptions, mut job: Job<
         job.for_rows(length, outputs, across::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })
         })
-    } else if classes <= SHORT {
+    } else if classes <= SHORT && !all.has_plain_smoothing() {
         let length = part_rows(rows, classes, threads).max(MAX_ROWS);
         job.for_rows(length, outputs, short::Scratch::default, |part, out, scratch| {
             job.instructions.run(PartKernel { rows: &all, part, out, scratch })

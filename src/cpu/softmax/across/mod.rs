@@ -146,7 +146,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             for k in 0..group.tiles::<S>() {
                 self.turn_in(place, k, logits, padded, e);
             }
-            cap(e, softcap, capped);
+            cap(self.simd, e, softcap, capped);
             (e, low) = (&mut capped.high, &capped.low);
         }
         for k in 0..group.tiles::<S>() {

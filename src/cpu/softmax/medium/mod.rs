@@ -180,7 +180,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         }
     }
 
-    /// Goes over the rows whose sum is not near 0 by themselves, relative to their largest logit.
+    /// Goes over the rows whose sum is not near 0, or whose deficit is not known, by themselves, relative to their largest logit.
     #[cold]
     fn redo_odd_rows(
         &mut self,
@@ -194,7 +194,8 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let factor = f64::from(rows.options.inverse_temperature());
         let mut all = to_lanes::<S>(*sums);
         for (i, sum) in all.iter_mut().enumerate().take(group.n) {
-            if NEAR_SUMS[0] <= *sum && *sum <= NEAR_SUMS[1] {
+            // What is left of a sum of logits of -inf without a target that is one of them cannot be told.
+            if NEAR_SUMS[0] <= *sum && *sum <= NEAR_SUMS[1] && !known.deficit[i].is_nan() {
                 continue;
             }
             row.clear();

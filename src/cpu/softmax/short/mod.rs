@@ -218,7 +218,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             ahead.fetch_left(ahead.left());
             let mut x = part.rows_together(group.first, group.n, buffer);
             if let Some(softcap) = rows.options.softcap {
-                cap(x, softcap, capped);
+                cap(simd, x, softcap, capped);
                 (x, low) = (&capped.high, &capped.low);
             }
             logits = Neighbours::Widened(x);
