@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
+use super::simd::exp64::exp_of_negative;
 use super::simd::{Kernel, Simd};
-use super::softmax::exp_of_negative;
 use super::survey::tree_sum;
 use super::tensor::{Part, Tensor};
 use super::wide::{softmax, weighted};

@@ -1,7 +1,7 @@
 //! A softmax in float64, for losses whose terms cancel. Its loops have no branches, so that they are compiled to vectors.
 
+use super::simd::exp64::exp_of_negative;
 use super::simd::{Kernel, Simd};
-use super::softmax::exp_of_negative;
 
 /// Statistics of the softmax of a row.
 #[derive(Debug, Clone, Copy)]

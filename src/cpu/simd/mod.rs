@@ -5,6 +5,7 @@
 //! bodies are compiled apart, without them.
 
 pub(super) mod exp;
+pub(super) mod exp64;
 pub(super) mod gather;
 pub(super) mod half;
 pub(super) mod math;
