@@ -39,9 +39,8 @@ pub struct Summary {
     /// targets too for [`LogitDivergence`](crate::LogitDivergence)); as
     /// [`reference::Evaluation`](crate::reference::Evaluation) says of each loss.
     ///
-    /// A loss that reads each logit on its own ([`Unit::Element`](crate::Unit::Element), but for [`KlDiv`](crate::KlDiv)) is
-    /// counted by the GPU in logits, of which the logit, its target or its loss is NaN although both are in the domain; and by the
-    /// CPU engine in rows with a logit that is NaN.
+    /// Where a loss belongs to a logit ([`Unit::Element`](crate::Unit::Element)), logits: those whose loss is NaN before any weight,
+    /// and all of such a row of [`KlDiv`](crate::KlDiv).
     pub non_finite: u32,
     /// The first row with one, or [`ABSENT`].
     pub first_non_finite: u32,

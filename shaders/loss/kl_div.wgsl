@@ -95,7 +95,7 @@ fn row_finish(all: Partial, row: Row, lane: Lane) -> Record {
     let loss = select(params.nan, weighted(row.dense.weight, dot(all.terms, vec4(1.0)) + (mass - 1.0) + penalty), is_finite(s));
     if lane.index == 0u {
         write_loss(row.dense.index, loss);
-        if !is_finite(s) { count_non_finite(row.dense.index); }
+        if !is_finite(s) { count_all_non_finite(params.classes, row.dense.index); }
     }
     return Record(
         select(NOT_A_NUMBER, GRADIENT, is_finite(s)),

@@ -31,9 +31,10 @@ fn partial_raise(a: Partial, candidate: f32) -> Partial {
     return r;
 }
 
-// A masked position holds -inf and violates nothing.
+// A masked position holds -inf and violates nothing, neither where the target's logit is -inf, so that v is NaN.
 fn violation_of(x: vec4<f32>, target_logit: f32) -> vec4<f32> {
-    return max(margin() - target_logit + x, vec4(0.0));
+    let v = margin() - target_logit + x;
+    return select(vec4(0.0), v, v > vec4(0.0));
 }
 fn slope_of(v: vec4<f32>) -> vec4<f32> {
     if SQUARED { return 2.0 * v; }

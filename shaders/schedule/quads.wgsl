@@ -34,6 +34,7 @@ fn load_positions(q: Quad, class_id: u32) -> vec4<f32> {
     return vec4(load_element(i.x), load_element(i.y), load_element(i.z), load_element(i.w));
 }
 
+// Of a lane with work.
 fn store_positions(q: Quad, class_id: u32, x: vec4<f32>) {
     if class_id >= params.classes { return; }
     let e = q.element + class_id * params.inner;
@@ -41,7 +42,11 @@ fn store_positions(q: Quad, class_id: u32, x: vec4<f32>) {
         store_chunk(e / 4u, x);
         return;
     }
-    for (var i = 0u; i < q.count; i++) { store_element(e + i, x[i]); }
+    // A loop would count among those that llvmpipe ends.
+    store_element(e, x.x);
+    if q.count > 1u { store_element(e + 1u, x.y); }
+    if q.count > 2u { store_element(e + 2u, x.z); }
+    if q.count > 3u { store_element(e + 3u, x.w); }
 }
 
 // Neighbours alternate, and the last lane of a sample, which may meet the next sample's first, comes by itself. Where samples

@@ -68,7 +68,11 @@ pub(super) fn run<L: DenseLoss>(loss: &L, mut job: Job<'_>) -> Result<Outcome> {
             PartKernel { loss, job: &job, scale, part, targets: &mut targets, losses, rows: out.losses, scratch };
         job.instructions.run(kernel)
     });
-    Ok(Outcome::of_rows(survey, &totals))
+    let mut outcome = Outcome::of_rows(survey, &totals);
+    if of_elements {
+        outcome.non_finite = outcome.non_finite.saturating_mul(layout.classes());
+    }
+    Ok(outcome)
 }
 
 /// Memory of a thread.

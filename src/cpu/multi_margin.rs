@@ -35,6 +35,9 @@ impl CpuLoss for MultiMargin {
                         gradient.fill(0.0);
                     } else if !is_finite {
                         gradient.fill(f32::NAN);
+                    } else if scale == 0.0 {
+                        // Of a target at -inf the slopes are infinite.
+                        gradient.fill(0.0);
                     }
                 }
                 let counts = matches!(label, Label::Class(_));

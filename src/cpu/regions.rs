@@ -349,6 +349,7 @@ fn through_activation(activation: Activation, at: &mut Position) {
                 at.by_logit[c] = if g == 0.0 { 0.0 } else { g * at.p[c] * at.miss[c] };
             }
         }
+        Activation::Softmax if at.by_prediction.iter().any(|g| g.is_nan()) => at.by_logit.fill(f64::NAN),
         Activation::Softmax => {
             // Relative to the most probable class, so that no term of a confident position is large.
             let top = (0..at.p.len()).fold(0, |top, c| if at.p[c] > at.p[top] { c } else { top });

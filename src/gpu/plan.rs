@@ -3,7 +3,10 @@
 use super::caps::Caps;
 use super::shader::{Elements, Reduce, RowSchedule, Storage};
 use super::slicing::Slicing;
-use super::team::{CHUNK, check_lanes, held, lanes, lanes_of_row, lanes_of_subgroups, reduce, team, unit, wide};
+use super::team::{
+    CHUNK, SOFTWARE_PLANES, SOFTWARE_REGIONS, check_classes, check_lanes, held, lanes, lanes_of_row,
+    lanes_of_subgroups, reduce, team, unit, wide,
+};
 use super::tuning::{Team, Tuning};
 use super::window::{self, Window};
 use crate::{Error, Layout, Result};
@@ -148,6 +151,7 @@ pub fn plan(layout: impl Into<Layout>, footprint: Footprint, caps: &Caps, tuning
 
 /// Classes are planes: a lane owns positions of a sample.
 fn plan_planes(layout: &Layout, footprint: Footprint, caps: &Caps, tuning: Tuning) -> Result<Plan> {
+    check_classes("the number of classes on an axis that is not the last", layout, SOFTWARE_PLANES, caps)?;
     let (sample_bytes, max_binding) = (footprint.sample(layout), tuning.max_binding(caps));
     Ok(Plan {
         aligned: layout.inner().is_multiple_of(CHUNK),
@@ -284,6 +288,7 @@ pub(crate) fn plan_regions(
     caps: &Caps,
     tuning: Tuning,
 ) -> Result<Plan> {
+    check_classes("the number of classes of a loss of regions", layout, SOFTWARE_REGIONS, caps)?;
     let lanes = lanes(LANES_OF_ROWS, 0, caps, tuning)?;
     // Of small samples that make up a region together, a block takes as many as it has room for.
     let fitting = QUADS_OF_LANE * lanes / layout.inner().div_ceil(CHUNK).max(1);

@@ -33,6 +33,13 @@ const SUBGROUPS: u32 = 4;
 /// nothing: a chunk is an iteration when the gradient is written, and a quarter of one when the row is read.
 const SOFTWARE_LOGITS: u64 = 1 << 17;
 
+/// Most classes of planes, as many of which a lane goes through four at once: two readings and a writing are 49,920 iterations.
+pub(super) const SOFTWARE_PLANES: u32 = 65_536;
+
+/// Most classes of a loss of regions, which a lane goes through one by one: five times for the sums, and at most three for the
+/// gradient.
+pub(super) const SOFTWARE_REGIONS: u32 = 12_288;
+
 /// On a software adapter a workgroup is a loop over vectors of eight lanes, and a barrier is a context switch.
 const SOFTWARE_LANES: u32 = 8;
 
@@ -163,6 +170,20 @@ pub(super) fn check_lanes(logits: u64, lanes: u32, caps: &Caps) -> Result<()> {
     Err(Error::Unsupported {
         variant: format!("{lanes} lanes that share {logits} logits"),
         needs: format!("at most {SOFTWARE_LOGITS} logits a lane on a software adapter"),
+    })
+}
+
+/// Fails where a lane owns positions of more classes than a software adapter can read.
+pub(super) fn check_classes(what: &'static str, layout: &Layout, most: u32, caps: &Caps) -> Result<()> {
+    if !caps.software || layout.classes() <= most {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        what,
+        size: layout.classes().into(),
+        limit: most.into(),
+        limited_by: "a software adapter",
+        remedy: "use a GPU or the CPU engine",
     })
 }
 

@@ -24,7 +24,7 @@ pub(super) fn evaluate(
 ) -> Result<Evaluation> {
     let (lambda_dice, lambda) = (f64::from(lambda_dice), f64::from(lambda));
     let mut out = dice.reference(batch)?;
-    (out.non_finite_rows, out.first_non_finite) = (0, None);
+    (out.non_finite, out.first_non_finite) = (0, None);
 
     let mut sum = 0.0;
     let mut gradient = vec![0.0; out.gradient.len()];

@@ -27,7 +27,7 @@ pub(super) fn evaluate(
     for r in 0..batch.layout.rows() {
         let row = Row::of(batch, r, scale);
         let result = row_losses(&row, &dense_target(dense_targets(batch), batch, r)).unwrap_or_else(|| {
-            out.count_non_finite(r);
+            (0..losses_per_row).for_each(|_| out.count_non_finite(r));
             RowLosses { losses: vec![f64::NAN; losses_per_row], gradient: vec![f64::NAN; classes] }
         });
         let row_weight = weight(batch.row_weights, r as usize);

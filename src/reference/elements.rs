@@ -25,22 +25,17 @@ pub(super) fn evaluate(
     let (targets, contiguous) = (dense_targets(batch), batch.layout.contiguous());
     let mut out = Evaluation::new(definition, batch);
     for row in 0..batch.layout.rows() {
-        let mut finite = true;
         for class in 0..batch.layout.classes() {
             let unit = contiguous.element(row, class) as usize;
             let x = f64::from(batch.logit(row, class));
-            let result = if x.is_nan() {
-                finite = false;
-                ElementLoss::NAN
-            } else {
-                element_loss(x, targets[unit].into(), class as usize)
-            };
+            let result =
+                if x.is_nan() { ElementLoss::NAN } else { element_loss(x, targets[unit].into(), class as usize) };
+            if result.loss.is_nan() {
+                out.count_non_finite(row);
+            }
             let w = weight(batch.row_weights, row as usize) * weight(batch.class_weights, class as usize);
             out.losses[unit] = weighted(w, result.loss);
             out.gradient[batch.layout.element(row, class) as usize] = weighted(w, result.gradient);
-        }
-        if !finite {
-            out.count_non_finite(row);
         }
     }
     out.reduce(definition.reduction, &batch.layout);

@@ -92,9 +92,9 @@ pub struct Evaluation {
     pub ignored: u32,
     /// The first of them.
     pub first_ignored: Option<u32>,
-    /// Number of non-finite rows among those that count.
-    pub non_finite_rows: u32,
-    /// The first of them.
+    /// As [`Summary::non_finite`](crate::Summary::non_finite).
+    pub non_finite: u32,
+    /// The first row with one.
     pub first_non_finite: Option<u32>,
 }
 

@@ -28,7 +28,7 @@ impl Evaluation {
             rank: Vec::new(),
             ignored: 0,
             first_ignored: None,
-            non_finite_rows: 0,
+            non_finite: 0,
             first_non_finite: None,
         }
     }
@@ -39,9 +39,9 @@ impl Evaluation {
         self.first_ignored.get_or_insert(row);
     }
 
-    /// Counts a non-finite row; rows come in their order.
+    /// Counts a row that is not finite, or one of its elements; rows come in their order.
     pub(super) fn count_non_finite(&mut self, row: u32) {
-        self.non_finite_rows += 1;
+        self.non_finite += 1;
         self.first_non_finite.get_or_insert(row);
     }
 
@@ -54,7 +54,7 @@ impl Evaluation {
             Reduction::MeanOver(denominator) => f64::from(denominator),
         };
         if denominator == 0.0 {
-            let is_zero = reduction == Reduction::MeanOrZero && self.non_finite_rows == 0;
+            let is_zero = reduction == Reduction::MeanOrZero && self.non_finite == 0;
             self.loss = if is_zero { 0.0 } else { f64::NAN };
             self.gradient.fill(0.0);
         } else {

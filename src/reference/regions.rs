@@ -145,6 +145,8 @@ fn by_logit(by_prediction: &[f64], p: &[Prediction], activation: Activation) -> 
             let by_logit = |(p, g): (&Prediction, &f64)| if *g == 0.0 { 0.0 } else { g * p.p * p.miss };
             p.iter().zip(by_prediction).map(by_logit).collect()
         }
+        // Nor is a logit of -inf left out where its position's regions are spoilt.
+        Activation::Softmax if by_prediction.iter().any(|g| g.is_nan()) => vec![f64::NAN; p.len()],
         Activation::Softmax => through_softmax(&p.iter().map(|p| p.p).collect::<Vec<_>>(), by_prediction),
     }
 }

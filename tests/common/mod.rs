@@ -1,9 +1,11 @@
 //! What the test suites share: golden cases, random numbers and comparison.
 #![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
 
+pub mod any_loss;
 pub mod golden;
 mod golden_loss;
 pub mod random;
+pub mod stored;
 
 /// Asserts that every element of `got` is within `max(absolute, relative * |want|)` of `want`. NaN equals NaN, and an
 /// infinity equals itself. The message names the element that is furthest beyond its tolerance. Returns the largest error in
@@ -44,4 +46,9 @@ fn excess(got: f64, want: f64, relative: f64, absolute: f64) -> f64 {
         return f64::INFINITY;
     }
     (got - want).abs() / absolute.max(relative * want.abs())
+}
+
+/// What float32 can hold of the truth: beyond its largest number that is infinite.
+pub fn as_float32(truth: &[f64]) -> Vec<f64> {
+    truth.iter().map(|&x| if (x as f32).is_infinite() { f64::from(x as f32) } else { x }).collect()
 }

@@ -61,7 +61,7 @@ fn check(name: &str, loss: &Loss, rows: &Rows, request: Request) {
     assert_eq!((summary.rows, summary.ignored), (rows.shape.rows, want.ignored), "{name}");
     assert_eq!(summary.first_ignored, first(all.clone().find(ignored)), "{name}");
     assert_eq!((summary.bad_targets, summary.first_bad_row, summary.first_bad_target), (0, ABSENT, 0));
-    assert_eq!(summary.non_finite, want.non_finite_rows, "{name}");
+    assert_eq!(summary.non_finite, want.non_finite, "{name}");
     assert_eq!(summary.first_non_finite, first(all.clone().find(|&r| want.losses[r].is_nan())), "{name}");
     assert_eq!(summary.reserved, [0; 4]);
 }

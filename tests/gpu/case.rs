@@ -5,8 +5,8 @@ use logloss::{
     ABSENT, Batch, CrossEntropy, Details, Evaluation, Gradient, Nll, Reduction, Request, Result, Shape, reference,
 };
 
-use crate::common::assert_close;
 use crate::common::random::Random;
+use crate::common::{as_float32, assert_close};
 
 #[derive(Debug, Clone)]
 pub enum Loss {
@@ -119,7 +119,7 @@ impl Case {
         let s = &got.summary;
         assert_eq!(
             (s.rows, s.ignored, s.first_ignored, s.bad_targets, s.first_bad_row, s.non_finite, s.first_non_finite),
-            (self.shape.rows, want.ignored, first(&ignored), 0, ABSENT, want.non_finite_rows, first(&non_finite)),
+            (self.shape.rows, want.ignored, first(&ignored), 0, ABSENT, want.non_finite, first(&non_finite)),
             "{name}: rows, ignored, first, bad, first, non-finite, first"
         );
         if request.gradient != Gradient::No {
@@ -157,8 +157,7 @@ pub fn reductions() -> Vec<Reduce> {
 /// The contract of a GPU: 1e-5 relative or 1e-7 absolute. Beyond the largest float32 the truth is infinite.
 #[track_caller]
 pub fn close(name: &str, got: &[f32], want: &[f64]) {
-    let want: Vec<f64> = want.iter().map(|&w| if (w as f32).is_infinite() { f64::from(w as f32) } else { w }).collect();
-    assert_close(name, got, &want, 1e-5, 1e-7);
+    assert_close(name, got, &as_float32(want), 1e-5, 1e-7);
 }
 
 /// Every output as bits, so that equal means equal for NaN and signed zeros too.

@@ -181,6 +181,18 @@ fn what_cannot_be_counted_is_an_error() {
 }
 
 #[test]
+fn a_software_adapter_takes_no_more_planes_than_its_loops_reach() {
+    let software = Caps { software: true, ..GPU };
+    let of_planes = |classes, caps| {
+        let layout = Layout::planes(1, classes, 4).expect("a layout");
+        plan(layout, Footprint::F32, caps, Tuning::PLANNED)
+    };
+    assert!(of_planes(65_536, &software).is_ok() && of_planes(1 << 20, &GPU).is_ok());
+    let got = of_planes(65_537, &software);
+    assert!(matches!(got, Err(Error::TooLarge { size: 65_537, limit: 65_536, .. })), "{got:?}");
+}
+
+#[test]
 fn a_forced_variant_that_cannot_run_is_an_error() {
     let forced = |tuning| plan(Shape::new(4, 100_000), Footprint::F32, &GPU, tuning);
     let team = Some(logloss::gpu::Team::Slices);

@@ -291,7 +291,7 @@ fn odd_logits() {
                 close(&format!("{name} loss"), &[got.summary.loss], &[want.loss]);
                 assert_eq!(
                     (got.summary.non_finite, got.summary.first_non_finite),
-                    (want.non_finite_rows, want.first_non_finite.unwrap_or(ABSENT)),
+                    (want.non_finite, want.first_non_finite.unwrap_or(ABSENT)),
                     "{name}"
                 );
             }

@@ -178,10 +178,10 @@ fn disjoint_supports() {
     assert_close("Jensen-Shannon", &[got.loss], &[2_f64.ln()], FEW_ROUNDINGS, 0.0);
     assert_close("Jensen-Shannon", &got.gradient, &[0.0; 4], 0.0, ROUNDING);
     let got = divergence(Divergence::Kl, &logits, &targets);
-    assert_eq!((got.loss, got.non_finite_rows), (f64::INFINITY, 0));
+    assert_eq!((got.loss, got.non_finite), (f64::INFINITY, 0));
     assert_close("KL", &got.gradient, &[0.5, 0.5, -0.5, -0.5], FEW_ROUNDINGS, 0.0);
     let got = divergence(Divergence::ReverseKl, &logits, &targets);
-    assert_eq!((got.loss, got.non_finite_rows), (f64::INFINITY, 0));
+    assert_eq!((got.loss, got.non_finite), (f64::INFINITY, 0));
     assert_close("reverse KL", &got.gradient, &[f64::NAN; 4], 0.0, 0.0);
 }
 

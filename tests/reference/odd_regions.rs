@@ -46,7 +46,7 @@ fn an_empty_prediction_of_an_empty_truth_costs_nothing() {
     let smooth = f64::from(1e-5_f32);
     let half = 1.0 / (2.0 + smooth);
     assert_close("losses", &got.losses, &[half, half, 0.0], FEW_ROUNDINGS, 0.0);
-    assert_eq!((got.gradient[4], got.gradient[5], got.non_finite_rows), (0.0, 0.0, 0));
+    assert_eq!((got.gradient[4], got.gradient[5], got.non_finite), (0.0, 0.0, 0));
     let unsmoothed = Dice { smooth_nr: 0.0, smooth_dr: 0.0, ..dice(NONE) };
     let got = evaluate(&unsmoothed, &[0.0, 0.0, 0.0, 0.0, -INF, -INF], &[0, 1]);
     assert_close("unsmoothed", &got.losses, &[0.5, 0.5, f64::NAN], FEW_ROUNDINGS, 0.0);
@@ -78,7 +78,7 @@ fn ignored_positions_are_as_if_they_were_not_there() {
                     let batch = Batch::new(Layout::planes(2, 3, 3).unwrap(), &with, &[0, -1, 1, 2, -1, 2]);
                     let got = reference::evaluate(loss.as_ref(), &batch).unwrap();
                     assert_eq!((got.loss, &got.losses), (want.loss, &want.losses), "{loss:?}");
-                    assert_eq!((got.ignored, got.first_ignored, got.non_finite_rows), (2, Some(1), 0));
+                    assert_eq!((got.ignored, got.first_ignored, got.non_finite), (2, Some(1), 0));
                     let (ignored, kept): (Vec<_>, Vec<_>) = (0..18).partition(|i| i % 3 == 1);
                     assert!(ignored.iter().all(|&i| got.gradient[i] == 0.0), "{loss:?}");
                     let kept: Vec<f64> = kept.iter().map(|&i| got.gradient[i]).collect();
@@ -119,19 +119,23 @@ fn a_non_finite_position_spoils_its_regions() {
         let loss = Dice { activation, ..dice(NONE) };
         let got = evaluate(&loss, &logits, &[0, 1, 2, 1]);
         assert_eq!((nan(&got.losses), nan(&got.gradient)), (bad_regions.to_vec(), want));
-        assert_eq!((got.non_finite_rows, got.first_non_finite), (1, Some(2)));
+        assert_eq!((got.non_finite, got.first_non_finite), (1, Some(2)));
         // Regions of both samples are spoilt in both.
         let got = evaluate(&Dice { batch: true, ..loss }, &logits, &[0, 1, 2, 1]);
         assert_eq!(nan(&got.losses), bad_regions[3..]);
         for loss in every_loss(Reduction::Mean, activation) {
             let got = evaluate(loss.as_ref(), &logits, &[0, 1, 2, 1]);
-            assert_eq!((got.loss.is_nan(), got.non_finite_rows, got.first_non_finite), (true, 1, Some(2)), "{loss:?}");
+            assert_eq!((got.loss.is_nan(), got.non_finite, got.first_non_finite), (true, 1, Some(2)), "{loss:?}");
         }
     }
+    // So is a masked logit, whose own prediction is 0.
+    let masked = [NAN, 0.25, 1.0, -INF, 0.5, 0.75];
+    let got = evaluate(&Dice { batch: true, ..dice(NONE) }, &masked, &[0, 1]);
+    assert!(got.gradient.iter().all(|g| g.is_nan()), "{:?}", got.gradient);
     // Infinite logits of sigmoids are certain.
     let sigmoid = Dice { activation: Activation::Sigmoid, ..dice(NONE) };
     let got = evaluate(&sigmoid, &[INF, -INF, -INF, INF, -INF, -INF], &[0, 1]);
-    assert_eq!((got.losses, got.gradient, got.non_finite_rows), (vec![0.0; 3], vec![0.0; 6], 0));
+    assert_eq!((got.losses, got.gradient, got.non_finite), (vec![0.0; 3], vec![0.0; 6], 0));
 }
 
 #[test]
@@ -144,7 +148,7 @@ fn background_belongs_to_no_region() {
     assert!(without.gradient[..2].iter().all(|g| *g != 0.0));
     let sigmoid = Dice { activation: Activation::Sigmoid, include_background: false, ..dice(NONE) };
     let got = evaluate(&sigmoid, &[NAN, NAN, 0.25, 2.0, -0.5, 0.75], &[0, 2]);
-    assert_eq!((&got.gradient[..2], got.non_finite_rows), (&[0.0; 2][..], 0));
+    assert_eq!((&got.gradient[..2], got.non_finite), (&[0.0; 2][..], 0));
     assert!(got.loss.is_finite());
     // Cross-entropy reads the background.
     let dice = Dice { reduction: Reduction::Mean, ..sigmoid };
@@ -153,7 +157,7 @@ fn background_belongs_to_no_region() {
         &[NAN, NAN, 0.25, 2.0, -0.5, 0.75],
         &[0, 2],
     );
-    assert_eq!((got.loss.is_nan(), got.non_finite_rows), (true, 2));
+    assert_eq!((got.loss.is_nan(), got.non_finite), (true, 2));
     // A class weight of the first class of a region is that of its own class.
     let batch = Batch::new(Layout::planes(1, 3, 2).unwrap(), &logits, &[0, 2]);
     let weighted = Batch { class_weights: Some(&[9.0, 2.0, 0.0]), ..batch };

@@ -45,7 +45,7 @@ fn non_finite_rows_are_nan_and_counted() {
             let got = values(loss.as_ref(), &[[1.0, 2.0, 3.0], bad].concat(), &targets.repeat(2));
             let name = format!("{loss:?}: {bad:?}");
             let units = good.losses.len();
-            assert_eq!((got.non_finite_rows, got.first_non_finite), (1, Some(1)), "{name}");
+            assert_eq!((got.non_finite, got.first_non_finite), (units as u32, Some(1)), "{name}");
             assert_eq!(got.losses[..units], good.losses, "{name}");
             assert_close(&name, &got.losses[units..], &vec![f64::NAN; units], 0.0, 0.0);
             assert_close(&name, &got.gradient[3..], &[f64::NAN; 3], 0.0, 0.0);
@@ -55,7 +55,7 @@ fn non_finite_rows_are_nan_and_counted() {
     for loss in [&Focal::default() as &dyn ReferenceLoss, &MultiMargin::default()] {
         for bad in [[INF, 0.0, 0.0], [0.0, NAN, 0.0], [-INF; 3]] {
             let got = classes(loss, &[[1.0, 2.0, 3.0], bad].concat(), &[2, 1]);
-            assert_eq!((got.non_finite_rows, got.first_non_finite), (1, Some(1)));
+            assert_eq!((got.non_finite, got.first_non_finite), (1, Some(1)));
             assert_eq!(got.rank, [0, u32::MAX]);
             assert_close("loss", &[got.losses[1], got.loss], &[f64::NAN; 2], 0.0, 0.0);
             assert_close("gradient", &got.gradient[3..], &[f64::NAN; 3], 0.0, 0.0);
@@ -69,7 +69,7 @@ fn targets_without_a_softmax_make_a_row_non_finite() {
         let loss = LogitDivergence { divergence, ..LogitDivergence::default() };
         for bad in [[INF, 0.0, 0.0], [0.0, NAN, 0.0], [-INF; 3]] {
             let got = values(&loss, &[0.0; 3], &bad);
-            assert_eq!((got.loss.is_nan(), got.non_finite_rows), (true, 1));
+            assert_eq!((got.loss.is_nan(), got.non_finite), (true, 1));
         }
     }
 }
@@ -94,7 +94,7 @@ fn a_class_without_probability_but_with_a_target_costs_infinity() {
     let (logits, targets) = ([0.0, -INF, 0.0], [0.25, 0.5, 0.25]);
     for loss in [&SoftCrossEntropy::default() as &dyn ReferenceLoss, &KlDiv { reduction: SUM, ..KlDiv::default() }] {
         let got = values(loss, &logits, &targets);
-        assert_eq!((got.loss, got.non_finite_rows), (f64::INFINITY, 0));
+        assert_eq!((got.loss, got.non_finite), (f64::INFINITY, 0));
         assert_close("gradient", &got.gradient, &[0.25, -0.5, 0.25], FEW_ROUNDINGS, 0.0);
     }
     // Unless its weight is 0, or the row's.
@@ -140,7 +140,7 @@ fn focal_takes_weights_as_cross_entropy_does() {
     let batch = Batch::new(Shape::new(3, 2), &logits, &[0, 0, -1]);
     let got = reference::evaluate(&loss, &Batch { row_weights: Some(&[0.0, 2.0, 5.0]), ..batch }).unwrap();
     assert_close("loss", &[got.loss], &[2_f64.ln() / 4.0], FEW_ROUNDINGS, 0.0);
-    assert_eq!((got.weight_sum, got.ignored, got.first_ignored, got.non_finite_rows), (2.0, 1, Some(2), 0));
+    assert_eq!((got.weight_sum, got.ignored, got.first_ignored, got.non_finite), (2.0, 1, Some(2), 0));
     assert_eq!((&got.gradient[..2], &got.gradient[4..]), (&[0.0; 2][..], &[0.0; 2][..]));
 }
 
@@ -167,9 +167,9 @@ fn multi_margin_by_hand() {
 
     // -inf beside the target violates nothing; at the target, everything.
     let got = classes(&loss, &[0.0, -INF, -3.0], &[0]);
-    assert_eq!((got.losses[0], got.gradient, got.non_finite_rows), (0.0, vec![0.0; 3], 0));
+    assert_eq!((got.losses[0], got.gradient, got.non_finite), (0.0, vec![0.0; 3], 0));
     let got = classes(&loss, &[-INF, 0.0, 0.0], &[0]);
-    assert_eq!((got.losses[0], got.non_finite_rows), (f64::INFINITY, 0));
+    assert_eq!((got.losses[0], got.non_finite), (f64::INFINITY, 0));
     assert_close("-inf", &got.gradient, &[-2.0 * third, third, third], FEW_ROUNDINGS, 0.0);
     // One class has nothing beside it.
     assert_eq!(classes(&loss, &[3.0], &[0]).losses, [0.0]);
@@ -182,9 +182,9 @@ fn a_soft_cap_makes_infinities_finite() {
     let got = classes(&loss, &[INF, 0.0, -INF], &[1]);
     let want = (2_f64.exp() + 1.0 + (-2_f64).exp()).ln();
     assert_close("loss", &[got.loss], &[want], FEW_ROUNDINGS, 0.0);
-    assert_eq!((got.non_finite_rows, got.gradient[0], got.gradient[2]), (0, 0.0, 0.0));
+    assert_eq!((got.non_finite, got.gradient[0], got.gradient[2]), (0, 0.0, 0.0));
     assert_close("gradient", &[got.gradient[1]], &[(-want).exp() - 1.0], FEW_ROUNDINGS, 0.0);
-    assert_eq!(classes(&loss, &[NAN, 0.0], &[1]).non_finite_rows, 1);
+    assert_eq!(classes(&loss, &[NAN, 0.0], &[1]).non_finite, 1);
     // A cap far above the logits is no cap: tanh(u) = u - u^3 / 3, and u < 1e-9.
     let wide = CrossEntropy { softcap: Some(1e9), ..loss };
     let none = CrossEntropy { softcap: None, ..wide.clone() };

@@ -33,7 +33,7 @@ fn every_row_ignored() {
         assert_close(&format!("{reduction:?}"), &[got.loss], &[want], 0.0, 0.0);
         assert_eq!(got.losses, [0.0; 2]);
         assert_eq!(got.gradient, [0.0; 4]);
-        assert_eq!((got.weight_sum, got.ignored, got.non_finite_rows), (0.0, 2, 0));
+        assert_eq!((got.weight_sum, got.ignored, got.non_finite), (0.0, 2, 0));
         assert_eq!((got.log_prob, got.rank), (vec![0.0; 2], vec![u32::MAX; 2]));
         // log(e + e^2) = 2 + log(1 + 1/e); lse and argmax need no target.
         let log_sum = (-1_f64).exp().ln_1p();
@@ -111,7 +111,7 @@ fn negative_infinity_beside_the_target() {
     let got = evaluate(Reduction::Sum, &[0.0, -INF, 0.0], &[0]);
     assert_close("loss", &[got.loss], &[2_f64.ln()], FEW_ROUNDINGS, 0.0);
     assert_close("gradient", &got.gradient, &[-0.5, 0.0, 0.5], FEW_ROUNDINGS, 0.0);
-    assert_eq!((got.non_finite_rows, got.rank[0]), (0, 0));
+    assert_eq!((got.non_finite, got.rank[0]), (0, 0));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn negative_infinity_everywhere_but_at_the_target() {
     let got = evaluate(Reduction::Sum, &[-INF, 5.0, -INF], &[1]);
     assert_eq!((got.loss, got.lse[0], got.log_prob[0]), (0.0, 5.0, 0.0));
     assert_eq!(got.gradient, [0.0; 3]);
-    assert_eq!((got.non_finite_rows, got.argmax[0], got.rank[0]), (0, 1, 0));
+    assert_eq!((got.non_finite, got.argmax[0], got.rank[0]), (0, 1, 0));
 }
 
 #[test]
@@ -129,13 +129,13 @@ fn negative_infinity_at_the_target() {
     assert_eq!((got.loss, got.log_prob[0]), (f64::INFINITY, f64::NEG_INFINITY));
     let want = [-1.0, 0.5, 0.5, -2.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0].map(|g| g / 2.0);
     assert_close("gradient", &got.gradient, &want, FEW_ROUNDINGS, 0.0);
-    assert_eq!((got.non_finite_rows, got.rank[0]), (0, 2));
+    assert_eq!((got.non_finite, got.rank[0]), (0, 2));
 }
 
 #[test]
 fn negative_infinity_with_smoothing() {
     let got = smoothing(0.3, None, &[0.0, -INF, 0.0], 0);
-    assert_eq!((got.loss, got.non_finite_rows), (f64::INFINITY, 0));
+    assert_eq!((got.loss, got.non_finite), (f64::INFINITY, 0));
     // p - q, where q = (1 - e) [c = t] + e/K and e is a float32.
     let e = f64::from(0.3_f32);
     let want = [0.5 - (1.0 - e) - e / 3.0, -e / 3.0, 0.5 - e / 3.0];
@@ -192,7 +192,7 @@ fn non_finite_rows_are_nan_and_counted() {
             let want: Vec<f64> =
                 (good[0].gradient.iter().map(mean)).chain([nan; 3]).chain(good[1].gradient.iter().map(mean)).collect();
             assert_close(&name, &got.gradient, &want, FEW_ROUNDINGS, 0.0);
-            assert_eq!((got.non_finite_rows, got.ignored, got.weight_sum), (1, 0, 3.0));
+            assert_eq!((got.non_finite, got.ignored, got.weight_sum), (1, 0, 3.0));
             assert_eq!(got.rank, [0, u32::MAX, 1]);
         }
     }
@@ -205,12 +205,12 @@ fn a_weight_of_0_does_not_hide_a_non_finite_row() {
     let got = reference::evaluate(&options, &row).unwrap();
     assert_close("loss", &[got.loss], &[f64::NAN], 0.0, 0.0);
     assert_close("gradient", &got.gradient, &[f64::NAN; 2], 0.0, 0.0);
-    assert_eq!(got.non_finite_rows, 1);
+    assert_eq!(got.non_finite, 1);
 
     // Nor does a mean that is 0 where nothing counts; only its gradient is 0.
     let got = reference::evaluate(&CrossEntropy { reduction: Reduction::MeanOrZero, ..options }, &row).unwrap();
     assert_close("loss", &[got.loss], &[f64::NAN], 0.0, 0.0);
-    assert_eq!((got.gradient, got.non_finite_rows), (vec![0.0; 2], 1));
+    assert_eq!((got.gradient, got.non_finite), (vec![0.0; 2], 1));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn nan_in_an_ignored_row() {
         assert_close("loss", &[got.loss], &[2_f64.ln()], FEW_ROUNDINGS, 0.0);
         assert_close("gradient", &got.gradient, &[-0.5, 0.5, 0.0, 0.0], FEW_ROUNDINGS, 0.0);
         assert_close("lse", &got.lse, &[2_f64.ln(), f64::NAN], FEW_ROUNDINGS, 0.0);
-        assert_eq!((got.losses[1], got.non_finite_rows, got.ignored), (0.0, 0, 1));
+        assert_eq!((got.losses[1], got.non_finite, got.ignored), (0.0, 0, 1));
     }
 }
 
@@ -229,7 +229,7 @@ fn argmax_of_non_finite_rows_counts_nan_as_negative_infinity() {
     let logits = [[NAN, -1.0, 2.0], [NAN, NAN, NAN], [-INF, -INF, -INF], [0.0, INF, INF], [NAN, -INF, -INF]].concat();
     let got = ignoring(Reduction::Sum, &logits, &[0, 1, 2, 0, -1]);
     assert_eq!(got.argmax, [2, 0, 0, 1, 0]);
-    assert_eq!((got.non_finite_rows, got.ignored), (4, 1));
+    assert_eq!((got.non_finite, got.ignored), (4, 1));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn largest_float32_logits() {
     let got = evaluate(Reduction::Sum, &[f32::MIN, f32::MAX], &[0]);
     assert_eq!(got.loss, 2.0 * f64::from(f32::MAX));
     assert_eq!(got.gradient, [-1.0, 1.0]);
-    assert_eq!(got.non_finite_rows, 0);
+    assert_eq!(got.non_finite, 0);
 }
 
 #[test]
@@ -269,17 +269,17 @@ fn nll_reads_only_the_target() {
     for other in [-INF, INF, NAN] {
         let got = one(&[-0.5, other]);
         assert_eq!((got.loss, got.gradient, got.log_prob), (0.5, vec![-1.0, 0.0], vec![-0.5]));
-        assert_eq!((got.non_finite_rows, got.rank), (0, vec![u32::from(other == INF)]));
+        assert_eq!((got.non_finite, got.rank), (0, vec![u32::from(other == INF)]));
     }
     // -inf at the target is a loss of +inf; +inf or NaN there is NaN and counted.
     for other in [0.0, -INF] {
         let got = one(&[-INF, other]);
-        assert_eq!((got.loss, got.gradient, got.non_finite_rows), (f64::INFINITY, vec![-1.0, 0.0], 0));
+        assert_eq!((got.loss, got.gradient, got.non_finite), (f64::INFINITY, vec![-1.0, 0.0], 0));
     }
     for bad in [NAN, INF] {
         let got = one(&[bad, -1.0]);
         assert_close("nll", &[got.loss], &[f64::NAN], 0.0, 0.0);
         assert_close("nll", &got.gradient, &[f64::NAN; 2], 0.0, 0.0);
-        assert_eq!((got.log_prob[0].is_nan(), got.non_finite_rows, got.rank), (true, 1, vec![u32::MAX]));
+        assert_eq!((got.log_prob[0].is_nan(), got.non_finite, got.rank), (true, 1, vec![u32::MAX]));
     }
 }

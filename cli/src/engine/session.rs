@@ -237,7 +237,7 @@ fn rounded(exact: reference::Evaluation, denominator: Option<f64>) -> Part {
         })
     };
     let summary = Summary {
-        non_finite: exact.non_finite_rows,
+        non_finite: exact.non_finite,
         first_non_finite: exact.first_non_finite.unwrap_or(ABSENT),
         ..bytemuck::Zeroable::zeroed()
     };

@@ -1,6 +1,7 @@
 //! Losses of every logit on its own.
 
 mod domain;
+mod not_a_number;
 mod weights;
 
 pub(super) use domain::Domain;
@@ -16,7 +17,8 @@ use super::survey::tree_sum;
 use super::tensor::{Part, Pending, Trail};
 use super::{Job, Outcome};
 use crate::{Result, Targets};
-use weights::{fill, row_and_class};
+use not_a_number::{NotANumber, Recount};
+use weights::fill;
 
 /// Elements of a part: a power of two.
 const PART: usize = 1 << 16;
@@ -63,16 +65,20 @@ pub(super) fn run(loss: &impl ElementLoss, mut job: Job<'_>) -> Result<Outcome> 
     let totals = job.tensor.for_elements(PART, outputs, Scratch::default, |part, losses, scratch| {
         job.instructions.run(PartKernel { loss, job: &job, scale, part, losses, scratch })
     });
-    let mut rows: Vec<usize> = totals.iter().flat_map(|(_, rows)| rows).copied().collect();
-    rows.sort_unstable();
-    rows.dedup();
+    let first_non_finite = totals.iter().filter_map(|part| part.not_a_number.first_row).min();
     Ok(Outcome {
         survey,
         loss: None,
-        loss_sum: tree_sum(totals.len(), |i| totals[i].0),
-        non_finite: rows.len() as u32,
-        first_non_finite: rows.first().map(|&row| row as u32),
+        loss_sum: tree_sum(totals.len(), |i| totals[i].losses),
+        non_finite: totals.iter().map(|part| part.not_a_number.count).sum(),
+        first_non_finite: first_non_finite.map(|row| row as u32),
     })
+}
+
+/// What a part adds up to.
+struct PartSum {
+    losses: f64,
+    not_a_number: NotANumber,
 }
 
 /// Memory of a thread.
@@ -93,11 +99,10 @@ struct PartKernel<'a, 'p, L> {
 }
 
 impl<L: ElementLoss> Kernel for PartKernel<'_, '_, L> {
-    /// Sum of the losses, and the rows with a logit that is NaN.
-    type Output = (f64, Vec<usize>);
+    type Output = PartSum;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> (f64, Vec<usize>) {
+    fn run<S: Simd>(self, simd: S) -> PartSum {
         // What only the gradient needs is not computed without one.
         if self.job.tensor.has_gradient() { self.chunks::<S, true>(simd) } else { self.chunks::<S, false>(simd) }
     }
@@ -105,7 +110,7 @@ impl<L: ElementLoss> Kernel for PartKernel<'_, '_, L> {
 
 impl<L: ElementLoss> PartKernel<'_, '_, L> {
     #[inline(always)]
-    fn chunks<S: Simd, const GRADIENT: bool>(self, simd: S) -> (f64, Vec<usize>) {
+    fn chunks<S: Simd, const GRADIENT: bool>(self, simd: S) -> PartSum {
         let Self { loss, job, scale, part, losses, scratch } = self;
         let Scratch { x: buffer, weights, pos_weights } = scratch;
         let layout = *part.layout();
@@ -119,7 +124,7 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
 
         let range = part.elements();
         let mut sum = 0.0;
-        let mut non_finite = Vec::new();
+        let mut not_a_number = NotANumber::default();
         for first in range.clone().step_by(CHUNK) {
             let chunk = first..range.end.min(first + CHUNK);
             if has_weights {
@@ -199,10 +204,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
             let [a, b, c, d] = sums;
             let of_chunk = f64::from(((a + c) + (b + d)).reduce_sum());
             if of_chunk.is_nan() {
-                let is_nan = |(_, x): &(usize, &f32)| x.is_nan();
-                non_finite
-                    .extend(x.iter().enumerate().filter(is_nan).map(|(i, _)| row_and_class(&layout, first + i).0));
-                non_finite.dedup();
+                let pos_weights = L::POS_WEIGHTS.then_some(&pos_weights[..]);
+                job.instructions.run(Recount { loss, x, t, pos_weights, layout, first, found: &mut not_a_number });
             }
             sum += of_chunk;
             if let Some(trail) = &mut trail {
@@ -212,7 +215,7 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         if let Some(trail) = trail {
             trail.finish(simd);
         }
-        (sum, non_finite)
+        PartSum { losses: sum, not_a_number }
     }
 }
 

@@ -153,7 +153,7 @@ fn compare(
             layout.rows(),
             want.ignored,
             want.first_ignored.unwrap_or(ABSENT),
-            want.non_finite_rows,
+            want.non_finite,
             want.first_non_finite.unwrap_or(ABSENT)
         ),
         "{name}: weights, rows, ignored, first, non-finite, first"

@@ -64,10 +64,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         let place = tally
             .first_non_finite()
             .map_or_else(String::new, |row| format!("; the first is that of {}", input.place_of_row(row)));
-        output::note(format_args!(
-            "warning: {} of the rows that count hold NaN, +inf or nothing but -inf{place}",
-            number::grouped(tally.non_finite()),
-        ));
+        let what = match loss.unit {
+            Unit::Element => "of the losses are NaN",
+            Unit::Row | Unit::Region(_) => "of the rows that count hold NaN, +inf or nothing but -inf",
+        };
+        output::note(format_args!("warning: {} {what}{place}", number::grouped(tally.non_finite())));
     }
     let report = Report { task: &task, survey: survey.as_ref(), tally: &tally, time };
     output::result(if arguments.json { report.json() } else { report.table() })
