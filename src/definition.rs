@@ -1,6 +1,7 @@
 //! What every engine asks of a loss, whatever its formula.
 
 use crate::batch::Targets;
+use crate::domain::Domains;
 use crate::{Batch, Error, Layout, Reduction, Result};
 
 /// A loss with its options.
@@ -39,6 +40,8 @@ pub struct Definition<'a> {
     pub mean: Mean,
     /// Which weights there may be.
     pub weights: Weights,
+    /// Which logits and dense targets there may be.
+    pub(crate) domains: Domains,
 }
 
 /// What the logits are compared with.
@@ -131,6 +134,7 @@ impl<'a> Definition<'a> {
             unit: Unit::Row,
             mean: Mean::Weights,
             weights: Weights { class: true, positive: false, row: true },
+            domains: Domains::ANY,
         }
     }
 
@@ -162,8 +166,8 @@ impl<'a> Definition<'a> {
 
     /// All but the ignore index.
     pub(crate) fn without_ignore_index(self) -> Definition<'static> {
-        let Self { name, reduction, targets, ignore_index: _, unit, mean, weights } = self;
-        Definition { name, reduction, targets, ignore_index: &[], unit, mean, weights }
+        let Self { name, reduction, targets, ignore_index: _, unit, mean, weights, domains } = self;
+        Definition { name, reduction, targets, ignore_index: &[], unit, mean, weights, domains }
     }
 
     /// Whether the rows have [`Details`](crate::Details).

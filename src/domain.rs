@@ -1,13 +1,12 @@
 //! The values that a loss of elements takes, and the name of the first that lies outside.
 
 use crate::batch::Targets;
-use crate::{Batch, Error};
+use crate::{Batch, Error, Result};
 
 /// The values that a tensor of one value a logit may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Domain {
     /// Any number, and NaN.
-    #[default]
     Any,
     /// Probabilities.
     UnitInterval,
@@ -16,7 +15,7 @@ pub(crate) enum Domain {
 }
 
 impl Domain {
-    const fn words(self) -> &'static str {
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Any => "any number",
             Self::UnitInterval => "in [0, 1]",
@@ -24,7 +23,8 @@ impl Domain {
         }
     }
 
-    fn contains(self, value: f32) -> bool {
+    #[inline(always)]
+    pub fn contains(self, value: f32) -> bool {
         match self {
             Self::Any => true,
             Self::UnitInterval => (0.0..=1.0).contains(&value),
@@ -34,6 +34,9 @@ impl Domain {
 
     /// The error that names the first value of `tensor` outside, by row and then by class; none if there is none.
     fn violation(self, tensor: &'static str, batch: &Batch<'_>, value: impl Fn(u32, u32) -> f32) -> Option<Error> {
+        if self == Self::Any {
+            return None;
+        }
         let mut first = None;
         let mut count = 0;
         for row in 0..batch.layout.rows() {
@@ -52,13 +55,26 @@ impl Domain {
 }
 
 /// The domains of a loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Domains {
     pub input: Domain,
     pub target: Domain,
 }
 
 impl Domains {
+    pub const ANY: Self = Self { input: Domain::Any, target: Domain::Any };
+
+    /// Of a loss that takes any input.
+    pub const fn of_targets(target: Domain) -> Self {
+        Self { target, ..Self::ANY }
+    }
+
+    /// # Errors
+    /// As [`violation`](Self::violation).
+    pub fn check(self, batch: &Batch<'_>) -> Result<()> {
+        self.violation(batch).map_or(Ok(()), Err)
+    }
+
     /// [`Error::BadValue`] for the first input outside its domain, or else the first dense target.
     pub fn violation(self, batch: &Batch<'_>) -> Option<Error> {
         let input = self.input.violation("input", batch, |row, class| batch.logit(row, class));

@@ -49,7 +49,7 @@ fn write_softmax(q: Quad, labels: Labels) {
     let s = positions_of(q);
     let base = slope_base(q);
     let top = by_top(q, labels, s);
-    var drift = vec4(0.0);  // sum of p_k (g_k - g_top)
+    var drift = select(vec4(0.0), vec4(params.nan), are_nan(top));  // sum of p_k (g_k - g_top)
     var drawn = vec4(0.0);  // sum of a_k of the pointwise loss
     for (var c = 0u; c < params.classes; c++) {
         let k = slopes[base + c];

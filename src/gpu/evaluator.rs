@@ -50,7 +50,7 @@ impl<'g> Evaluator<'g> {
 /// The error of a batch's results, with the value where its values are at hand.
 pub(super) fn named_value(kernel: &Kernel, error: Error, batch: &Batch<'_>) -> Error {
     match error {
-        Error::OutsideDomain { .. } => kernel.program().domains.violation(batch).unwrap_or(error),
+        Error::OutsideDomain { .. } => kernel.definition().domains.violation(batch).unwrap_or(error),
         _ => error,
     }
 }

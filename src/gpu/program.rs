@@ -3,7 +3,6 @@
 use super::shader::LossFragment;
 use super::switch::Switches;
 use crate::Loss;
-use crate::domain::{Domain, Domains};
 
 /// A loss with a shader fragment of its own.
 pub trait GpuLoss: Loss {
@@ -20,15 +19,12 @@ pub struct Program {
     /// `params.options`, whose meaning is the fragment's own.
     pub(crate) options: [f32; 8],
     pub(crate) softcap: Option<f32>,
-    /// What the fragment counts as bad.
-    pub(crate) domains: Domains,
 }
 
 impl Program {
     /// A program without switches and options.
     pub(crate) const fn new(fragment: LossFragment) -> Self {
-        let domains = Domains { input: Domain::Any, target: Domain::Any };
-        Self { fragment, switches: Switches::NONE, options: [0.0; 8], softcap: None, domains }
+        Self { fragment, switches: Switches::NONE, options: [0.0; 8], softcap: None }
     }
 
     /// With option values, the first four of `params.options[0]`.

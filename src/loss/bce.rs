@@ -33,13 +33,13 @@ impl Loss for Bce {
     }
 
     fn definition(&self) -> Definition<'_> {
-        Definition::of_elements("bce", self.reduction)
+        let domains = Domains { input: Domain::UnitInterval, target: Domain::UnitInterval };
+        Definition { domains, ..Definition::of_elements("bce", self.reduction) }
     }
 }
 
 impl GpuLoss for Bce {
     fn program(&self) -> Program {
-        let domains = Domains { input: Domain::UnitInterval, target: Domain::UnitInterval };
-        Program { domains, ..Program::new(LossFragment::Bce) }
+        Program::new(LossFragment::Bce)
     }
 }

@@ -41,13 +41,13 @@ impl Loss for Hinge {
     }
 
     fn definition(&self) -> Definition<'_> {
-        Definition::of_elements("hinge", self.reduction)
+        let domains = Domains::of_targets(Domain::Sign);
+        Definition { domains, ..Definition::of_elements("hinge", self.reduction) }
     }
 }
 
 impl GpuLoss for Hinge {
     fn program(&self) -> Program {
-        let domains = Domains { target: Domain::Sign, ..Domains::default() };
-        Program { domains, ..Program::new(LossFragment::Hinge) }.with_options([self.margin, 0.0, 0.0, 0.0])
+        Program::new(LossFragment::Hinge).with_options([self.margin, 0.0, 0.0, 0.0])
     }
 }

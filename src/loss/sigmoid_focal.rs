@@ -46,14 +46,14 @@ impl Loss for SigmoidFocal {
     }
 
     fn definition(&self) -> Definition<'_> {
-        Definition::of_elements("sigmoid_focal", self.reduction)
+        let domains = Domains::of_targets(Domain::UnitInterval);
+        Definition { domains, ..Definition::of_elements("sigmoid_focal", self.reduction) }
     }
 }
 
 impl GpuLoss for SigmoidFocal {
     fn program(&self) -> Program {
         let (present, absent) = self.alpha.map_or((1.0, 1.0), |alpha| (alpha, 1.0 - alpha));
-        let domains = Domains { target: Domain::UnitInterval, ..Domains::default() };
-        Program { domains, ..Program::new(LossFragment::SigmoidFocal) }.with_options([self.gamma, present, absent, 0.0])
+        Program::new(LossFragment::SigmoidFocal).with_options([self.gamma, present, absent, 0.0])
     }
 }

@@ -41,17 +41,14 @@ impl Loss for SquaredHinge {
     }
 
     fn definition(&self) -> Definition<'_> {
-        Definition::of_elements("squared_hinge", self.reduction)
+        let domains = Domains::of_targets(Domain::Sign);
+        Definition { domains, ..Definition::of_elements("squared_hinge", self.reduction) }
     }
 }
 
 impl GpuLoss for SquaredHinge {
     fn program(&self) -> Program {
-        Program {
-            switches: Switches::NONE.with(Switch::Squared, true),
-            domains: Domains { target: Domain::Sign, ..Domains::default() },
-            ..Program::new(LossFragment::Hinge)
-        }
-        .with_options([self.margin, 0.0, 0.0, 0.0])
+        Program { switches: Switches::NONE.with(Switch::Squared, true), ..Program::new(LossFragment::Hinge) }
+            .with_options([self.margin, 0.0, 0.0, 0.0])
     }
 }

@@ -114,5 +114,6 @@ pub trait ReferenceLoss: Loss {
 pub fn evaluate(loss: &(impl ReferenceLoss + ?Sized), batch: &Batch<'_>) -> Result<Evaluation> {
     loss.validate()?;
     loss.definition().check_batch(batch)?;
+    loss.definition().domains.check(batch)?;
     loss.reference(batch)
 }

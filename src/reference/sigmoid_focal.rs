@@ -4,14 +4,12 @@ use super::bce_with_logits::bce_with_logits;
 use super::elements::{self, ElementLoss};
 use super::math::sigmoid;
 use super::reduce::weighted;
-use super::targets::Domain;
 use super::{Evaluation, ReferenceLoss};
 use crate::{Batch, Loss, Result, SigmoidFocal};
 
 /// [`SigmoidFocal`] of a batch, literally: `alpha_t = alpha * t + (1 - alpha) * (1 - t)` times the loss without alpha.
 impl ReferenceLoss for SigmoidFocal {
     fn reference(&self, batch: &Batch<'_>) -> Result<Evaluation> {
-        Domain::unit_interval("target").check_targets(batch)?;
         let alpha = self.alpha.map(f64::from);
         Ok(elements::evaluate(&self.definition(), batch, |x, t, _| {
             let alpha = alpha.map_or(1.0, |alpha| alpha * t + (1.0 - alpha) * (1.0 - t));

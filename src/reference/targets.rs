@@ -1,4 +1,4 @@
-//! What the targets say of each row, and whether values lie in their domain.
+//! What the targets say of each row.
 
 use crate::{Batch, Error, Result, Targets};
 
@@ -47,62 +47,5 @@ pub(super) fn as_dense(batch: &Batch<'_>, ignore_index: &[i32]) -> Result<Vec<Op
         Targets::Dense(targets) => {
             Ok((0..batch.layout.rows()).map(|row| Some(dense_target(targets, batch, row))).collect())
         }
-    }
-}
-
-/// The values that a tensor of one value a logit may have.
-pub(super) struct Domain {
-    /// `input` or `target`.
-    pub(super) tensor: &'static str,
-    /// The domain in words.
-    pub(super) words: &'static str,
-    pub(super) contains: fn(f32) -> bool,
-}
-
-impl Domain {
-    /// Probabilities.
-    pub(super) const fn unit_interval(tensor: &'static str) -> Self {
-        Self { tensor, words: "in [0, 1]", contains: |value| matches!(value, 0.0..=1.0) }
-    }
-
-    /// Checks every logit.
-    ///
-    /// # Errors
-    /// [`Error::BadValue`] names the first value outside, by row and then by class.
-    pub(super) fn check_logits(&self, batch: &Batch<'_>) -> Result<()> {
-        self.check(batch, |row, class| batch.logit(row, class))
-    }
-
-    /// Checks every dense target.
-    ///
-    /// # Errors
-    /// As [`check_logits`](Self::check_logits).
-    pub(super) fn check_targets(&self, batch: &Batch<'_>) -> Result<()> {
-        let (targets, layout) = (dense_targets(batch), batch.layout.contiguous());
-        self.check(batch, |row, class| targets[layout.element(row, class) as usize])
-    }
-
-    fn check(&self, batch: &Batch<'_>, value: impl Fn(u32, u32) -> f32) -> Result<()> {
-        let mut first = None;
-        let mut count = 0;
-        for row in 0..batch.layout.rows() {
-            for class in 0..batch.layout.classes() {
-                let value = value(row, class);
-                if !(self.contains)(value) {
-                    count += 1;
-                    first.get_or_insert((row, class, value));
-                }
-            }
-        }
-        first.map_or(Ok(()), |(row, class, value)| {
-            Err(Error::BadValue {
-                tensor: self.tensor,
-                row: row.into(),
-                class: class.into(),
-                value,
-                domain: self.words,
-                count,
-            })
-        })
     }
 }

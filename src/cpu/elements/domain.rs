@@ -1,67 +1,85 @@
 //! Values that are not of a loss's domain.
 
-use super::PART;
 use super::weights::row_and_class;
-use crate::cpu::Job;
-use crate::cpu::tensor::in_parallel_with;
-use crate::{Error, Layout, Result, Targets};
+use crate::domain::{Domain, Domains};
+use crate::{Error, Layout, Result};
 
-/// Values that a loss takes.
-pub(in crate::cpu) struct Domain {
-    /// `input` or `target`.
-    pub(in crate::cpu) tensor: &'static str,
-    pub(in crate::cpu) words: &'static str,
-    pub(in crate::cpu) contains: fn(f32) -> bool,
+/// Those of the logits, and of the targets.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    input: Found,
+    target: Found,
 }
 
-impl Domain {
-    /// Probabilities.
-    pub(in crate::cpu) const fn unit_interval(tensor: &'static str) -> Self {
-        Self { tensor, words: "in [0, 1]", contains: |value| matches!(value, 0.0..=1.0) }
-    }
+#[derive(Debug, Default)]
+struct Found {
+    count: u64,
+    first: Option<Value>,
+}
 
-    /// Checks every logit, before anything is written.
-    ///
-    /// # Errors
-    /// [`Error::BadValue`] names the first value outside, by row and then by class.
-    pub(in crate::cpu) fn check_logits(&self, job: &Job<'_>) -> Result<()> {
-        let layout = *job.tensor.layout();
-        let parts = (layout.elements() as usize).div_ceil(PART);
-        let bad = job.tensor.for_elements(PART, vec![(); parts], Vec::new, |part, (), buffer| {
-            let range = part.elements();
-            self.find(&layout, range.start, part.read(range.clone(), buffer))
-        });
-        self.report(bad)
-    }
+/// Ordered by row, and then by class.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    row: usize,
+    class: usize,
+    value: f32,
+}
 
-    /// Checks every dense target.
-    ///
-    /// # Errors
-    /// As [`check_logits`](Self::check_logits).
-    pub(in crate::cpu) fn check_targets(&self, job: &Job<'_>) -> Result<()> {
-        let Targets::Dense(targets) = job.targets else { return Ok(()) };
-        let layout = *job.tensor.layout();
-        let chunks = targets.chunks(PART).collect();
-        self.report(in_parallel_with(chunks, || (), |i, chunk, ()| self.find(&layout, i * PART, chunk)))
-    }
-
-    fn find(&self, layout: &Layout, first: usize, values: &[f32]) -> Vec<(usize, usize, f32)> {
-        if values.iter().all(|&value| (self.contains)(value)) {
-            return Vec::new();
+impl Outside {
+    /// Looks through a chunk that starts with such an element.
+    #[inline(always)]
+    pub(super) fn look(&mut self, domains: Domains, [x, t]: [&[f32]; 2], layout: &Layout, first: usize) {
+        for (found, domain, values) in [(&mut self.input, domains.input, x), (&mut self.target, domains.target, t)] {
+            if !contains_all(domain, values) {
+                found.add(domain, values, layout, first);
+            }
         }
-        let outside = values.iter().enumerate().filter(|&(_, &value)| !(self.contains)(value));
-        let place = |(i, &value): (usize, &f32)| {
-            let (row, class) = row_and_class(layout, first + i);
-            (row, class, value)
-        };
-        outside.map(place).collect()
     }
 
-    fn report(&self, bad: Vec<Vec<(usize, usize, f32)>>) -> Result<()> {
-        let count = bad.iter().map(|bad| bad.len() as u64).sum();
-        let first = bad.into_iter().flatten().min_by_key(|&(row, class, _)| (row, class));
-        let Some((row, class, value)) = first else { return Ok(()) };
-        let (row, class) = (row as u64, class as u64);
-        Err(Error::BadValue { tensor: self.tensor, row, class, value, domain: self.words, count })
+    fn merge(mut self, other: Self) -> Self {
+        self.input.merge(other.input);
+        self.target.merge(other.target);
+        self
     }
+
+    /// # Errors
+    /// [`Error::BadValue`] names the first logit outside of all parts, or else the first target.
+    pub(super) fn report(parts: impl Iterator<Item = Self>, domains: Domains) -> Result<()> {
+        let all = parts.fold(Self::default(), Self::merge);
+        all.input.report("input", domains.input)?;
+        all.target.report("target", domains.target)
+    }
+}
+
+impl Found {
+    #[cold]
+    fn add(&mut self, domain: Domain, values: &[f32], layout: &Layout, first: usize) {
+        for (element, &value) in (first..).zip(values).filter(|&(_, &value)| !domain.contains(value)) {
+            let (row, class) = row_and_class(layout, element);
+            self.merge(Self { count: 1, first: Some(Value { row, class, value }) });
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.into_iter().chain(other.first).min_by_key(|first| (first.row, first.class));
+    }
+
+    fn report(&self, tensor: &'static str, domain: Domain) -> Result<()> {
+        let Some(Value { row, class, value }) = self.first else { return Ok(()) };
+        let (row, class) = (row as u64, class as u64);
+        Err(Error::BadValue { tensor, row, class, value, domain: domain.words(), count: self.count })
+    }
+}
+
+/// Without a branch between the values, and with the domain known in each loop, so that it is compiled to vectors.
+#[inline(always)]
+fn contains_all(domain: Domain, values: &[f32]) -> bool {
+    let mut all = true;
+    match domain {
+        Domain::Any => {}
+        Domain::UnitInterval => values.iter().for_each(|&value| all &= Domain::UnitInterval.contains(value)),
+        Domain::Sign => values.iter().for_each(|&value| all &= Domain::Sign.contains(value)),
+    }
+    all
 }

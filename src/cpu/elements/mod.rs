@@ -4,8 +4,6 @@ mod domain;
 mod not_a_number;
 mod weights;
 
-pub(super) use domain::Domain;
-
 use super::simd::exp::Exp;
 use super::simd::math::weighted;
 use super::simd::memory::{LINE, fetch_in_steps};
@@ -16,9 +14,11 @@ use super::simd::{
 use super::survey::tree_sum;
 use super::tensor::{Part, Pending, Trail};
 use super::{Job, Outcome};
+use crate::domain::Domains;
 use crate::{Result, Targets};
+use domain::Outside;
 use not_a_number::{NotANumber, Recount};
-use weights::fill;
+use weights::Weights;
 
 /// Elements of a part: a power of two.
 const PART: usize = 1 << 16;
@@ -62,9 +62,18 @@ pub(super) fn run(loss: &impl ElementLoss, mut job: Job<'_>) -> Result<Outcome> 
     let parts = (layout.elements() as usize).div_ceil(PART);
     let outputs = super::job::cut(job.take_outputs().losses, PART, parts);
     let scale = survey.gradient_scale as f32;
-    let totals = job.tensor.for_elements(PART, outputs, Scratch::default, |part, losses, scratch| {
+    let domains = job.definition.domains;
+    if domains != Domains::ANY && job.tensor.is_in_place() {
+        // The logits stay as they are where one of them is an error.
+        let outside = job.tensor.for_elements(PART, vec![(); parts], Vec::new, |part, (), buffer| {
+            job.instructions.run(Look { job: &job, part, buffer })
+        });
+        Outside::report(outside.into_iter(), domains)?;
+    }
+    let mut totals = job.tensor.for_elements(PART, outputs, Scratch::default, |part, losses, scratch| {
         job.instructions.run(PartKernel { loss, job: &job, scale, part, losses, scratch })
     });
+    Outside::report(totals.iter_mut().map(|part| std::mem::take(&mut part.outside)), domains)?;
     let first_non_finite = totals.iter().filter_map(|part| part.not_a_number.first_row).min();
     Ok(Outcome {
         survey,
@@ -79,6 +88,7 @@ pub(super) fn run(loss: &impl ElementLoss, mut job: Job<'_>) -> Result<Outcome> 
 struct PartSum {
     losses: f64,
     not_a_number: NotANumber,
+    outside: Outside,
 }
 
 /// Memory of a thread.
@@ -115,7 +125,8 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         let Scratch { x: buffer, weights, pos_weights } = scratch;
         let layout = *part.layout();
         let targets = if let Targets::Dense(targets) = job.targets { targets } else { &[] };
-        let has_weights = job.class_weights.is_some() || job.row_weights.is_some();
+        let of_elements = Weights::new(layout, job.class_weights, job.row_weights);
+        let of_present = Weights::new(layout, job.pos_weights, None).filter(|_| L::POS_WEIGHTS);
         let exp = Exp::new(simd, 1.0);
         let (zero, one, scales) = (splat(simd, 0.0), splat(simd, 1.0), splat(simd, scale));
         let length = block_len::<S>();
@@ -124,17 +135,18 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
 
         let range = part.elements();
         let mut sum = 0.0;
-        let mut not_a_number = NotANumber::default();
+        let (mut not_a_number, mut outside) = (NotANumber::default(), Outside::default());
         for first in range.clone().step_by(CHUNK) {
             let chunk = first..range.end.min(first + CHUNK);
-            if has_weights {
-                fill(weights, chunk.clone(), &layout, job.class_weights, job.row_weights);
+            if let Some(of_elements) = of_elements {
+                of_elements.fill(weights, chunk.clone());
             }
-            if let Some(of_class) = job.pos_weights.filter(|_| L::POS_WEIGHTS) {
-                fill(pos_weights, chunk.clone(), &layout, Some(of_class), None);
+            if let Some(of_present) = of_present {
+                of_present.fill(pos_weights, chunk.clone());
             }
             let x = part.read(chunk.clone(), buffer);
             let t = &targets[chunk.clone()];
+            outside.look(job.definition.domains, [x, t], &layout, first);
             let mut sums = [zero; BLOCK];
             let blocks = x.len().div_ceil(length);
             let (mut gradient, pending) = trail.as_mut().map(|trail| trail.start::<S>(blocks)).unzip();
@@ -174,7 +186,7 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
                         |i| fetch::<S>(ahead, i),
                     ),
                 };
-                if has_weights {
+                if of_elements.is_some() {
                     let w: Block<S> = load_up_to(simd, &weights[at.clone()], 0.0);
                     for i in 0..BLOCK {
                         l[i] = weighted(simd, w[i], l[i]);
@@ -215,7 +227,33 @@ impl<L: ElementLoss> PartKernel<'_, '_, L> {
         if let Some(trail) = trail {
             trail.finish(simd);
         }
-        PartSum { losses: sum, not_a_number }
+        PartSum { losses: sum, not_a_number, outside }
+    }
+}
+
+/// Looks for values outside of the loss's domains, and computes nothing.
+struct Look<'a, 'p> {
+    job: &'a Job<'a>,
+    part: &'a mut Part<'p>,
+    buffer: &'a mut Vec<f32>,
+}
+
+impl Kernel for Look<'_, '_> {
+    type Output = Outside;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Outside {
+        let Self { job, part, buffer } = self;
+        let layout = *part.layout();
+        let targets = if let Targets::Dense(targets) = job.targets { targets } else { &[] };
+        let range = part.elements();
+        let mut outside = Outside::default();
+        for first in range.clone().step_by(CHUNK) {
+            let chunk = first..range.end.min(first + CHUNK);
+            let x = part.read(chunk.clone(), buffer);
+            outside.look(job.definition.domains, [x, &targets[chunk]], &layout, first);
+        }
+        outside
     }
 }
 

@@ -94,6 +94,10 @@ impl<'a> Tensor<'a> {
         &self.layout
     }
 
+    pub(super) const fn is_in_place(&self) -> bool {
+        self.output.is_some() && !self.streams
+    }
+
     pub(super) const fn has_gradient(&self) -> bool {
         self.output.is_some()
     }
