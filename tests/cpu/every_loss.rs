@@ -21,7 +21,7 @@ const ALL: Request =
 
 #[test]
 fn every_loss_meets_the_reference() {
-    for (trial, mut random) in trials(40) {
+    for (trial, mut random) in trials(24) {
         for loss in losses(&mut random) {
             let (most, odd) = (random.pick(&[300, 3000, 30_000]), random.chance(33));
             let case = Case::new(&mut random, loss.as_ref(), most, odd);
