@@ -5,7 +5,7 @@
 use super::simd::{Kernel, Simd};
 use super::softmax::cap_wide;
 use super::tensor::{Part, Tensor};
-use super::wide::{Statistics, softmax, weighted};
+use super::wide::{LANES, Statistics, softmax, weighted};
 use super::{Job, LogitsMut, Outcome, RowTotals};
 use crate::{Logits, Result, Targets, Unit};
 
@@ -36,7 +36,7 @@ pub(super) trait DenseLoss: Sync {
 
     /// The loss of a row without its weight; none if the targets make nothing of it. Every vector of `out` has the length of the
     /// row.
-    fn row(&self, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64>;
+    fn row<S: Simd>(&self, simd: S, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64>;
 }
 
 /// How logits become `y`, and the factor of the squared log-partition.
@@ -102,7 +102,7 @@ impl<L: DenseLoss> Kernel for PartKernel<'_, '_, L> {
     type Output = RowTotals;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> RowTotals {
+    fn run<S: Simd>(self, simd: S) -> RowTotals {
         let Self { loss, job, scale, part, targets, mut losses, rows, scratch } = self;
         let Scratch { x, t, y, slope, e, result, narrow } = scratch;
         let classes = part.layout().classes() as usize;
@@ -119,11 +119,11 @@ impl<L: DenseLoss> Kernel for PartKernel<'_, '_, L> {
         for r in part.rows() {
             scale_logits(part.row(r, x), &options, y, slope);
             let t = targets.row(r, t);
-            let statistics = softmax(y, e);
+            let statistics = softmax(simd, y, e);
             let row_weight = job.row_weights.map_or(1.0, |w| f64::from(w[r]));
             let value = statistics.and_then(|statistics| {
                 let row = DenseRow { y, e, statistics, targets: t, class_weights: job.class_weights };
-                let value = loss.row(&row, result)?;
+                let value = loss.row(simd, &row, result)?;
                 let (z_loss, lse) = (f64::from(options.z_loss), statistics.lse());
                 if z_loss == 0.0 {
                     return Some(value);
@@ -178,6 +178,9 @@ fn scale_logits(x: &[f32], options: &RowScale, y: &mut Vec<f64>, slope: &mut Vec
     let temperature = f64::from(options.temperature);
     let Some(softcap) = options.softcap.map(f64::from) else {
         slope.fill(1.0);
+        if temperature == 1.0 {
+            return y.iter_mut().zip(x).for_each(|(y, &x)| *y = x.into());
+        }
         return y.iter_mut().zip(x).for_each(|(y, &x)| *y = f64::from(x) / temperature);
     };
     for ((y, slope), &x) in y.iter_mut().zip(slope).zip(x) {
@@ -189,19 +192,20 @@ fn scale_logits(x: &[f32], options: &RowScale, y: &mut Vec<f64>, slope: &mut Vec
 /// Cross-entropy `sum_c a_c * -log p_c` for factors `a` in `spare[0]`: the loss, and `p_j * sum_c a_c - a_j`.
 #[inline(always)]
 pub(super) fn cross_entropy(row: &DenseRow<'_>, out: &mut RowResult) -> f64 {
-    let Statistics { max, top, rest } = row.statistics;
-    let log_sum = rest.ln_1p();
+    let Statistics { max, top, rest, log_sum } = row.statistics;
     let factors = &out.spare[0];
-    let (mut sums, mut totals) = ([0.0; 8], [0.0; 8]);
-    for (a, y) in factors.chunks(8).zip(row.y.chunks(8)) {
-        for (i, (&a, &y)) in a.iter().zip(y).enumerate() {
-            let term = a * ((max - y) + log_sum);
-            // A class without a target contributes nothing, even at a logit of -inf.
-            sums[i] += if a == 0.0 { 0.0 } else { term };
-            totals[i] += a;
+    // A class without a target contributes nothing, even at a logit of -inf.
+    let term = |a: f64, y: f64| if a == 0.0 { 0.0 } else { a * ((max - y) + log_sum) };
+    let ((a, a_tail), (y, y_tail)) = (factors.as_chunks::<LANES>(), row.y.as_chunks::<LANES>());
+    let (mut sums, mut totals) = ([0.0; LANES], [0.0; LANES]);
+    for (a, y) in a.iter().zip(y) {
+        for i in 0..LANES {
+            sums[i] += term(a[i], y[i]);
+            totals[i] += a[i];
         }
     }
-    let total: f64 = totals.iter().sum();
+    let sum = a_tail.iter().zip(y_tail).fold(sums.iter().sum::<f64>(), |sum, (&a, &y)| sum + term(a, y));
+    let total = a_tail.iter().fold(totals.iter().sum::<f64>(), |total, a| total + a);
     let scale = total * row.statistics.scale();
     for ((g, e), a) in out.gradient.iter_mut().zip(row.e).zip(factors) {
         *g = e * scale - a;
@@ -209,5 +213,5 @@ pub(super) fn cross_entropy(row: &DenseRow<'_>, out: &mut RowResult) -> f64 {
     // Of the most probable class: what the others have, less what it is short of 1.
     let others = total - factors[top];
     out.gradient[top] = others - scale * rest;
-    sums.iter().sum()
+    sum
 }

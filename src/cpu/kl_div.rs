@@ -1,6 +1,9 @@
 //! Kullback-Leibler divergence of a softmax from a target distribution on the CPU.
 
 use super::dense_rows::{self, DenseLoss, DenseRow, RowResult, RowScale, cross_entropy};
+use super::simd::log64::logarithms;
+use super::simd::{Simd, SimdBase};
+use super::wide::total;
 use super::{CpuLoss, Job, Outcome};
 use crate::{KlDiv, Result};
 
@@ -11,23 +14,35 @@ impl DenseLoss for KlDiv {
     }
 
     #[inline(always)]
-    fn row(&self, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
-        let log_target = self.log_target;
-        let (factors, logs) = out.spare.split_at_mut(1);
-        for ((a, log), &t) in factors[0].iter_mut().zip(&mut logs[0]).zip(row.targets) {
-            let t = f64::from(t);
-            (*a, *log) = if log_target { (t.exp(), t) } else { (t, t.ln()) };
+    fn row<S: Simd>(&self, simd: S, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
+        let [factors, logs] = &mut out.spare;
+        if self.log_target {
+            for ((a, log), &t) in factors.iter_mut().zip(&mut *logs).zip(row.targets) {
+                (*a, *log) = (f64::from(t).exp(), t.into());
+            }
+        } else {
+            factors.iter_mut().zip(row.targets).for_each(|(a, &t)| *a = t.into());
+            log(simd, factors, logs);
         }
         cross_entropy(row, out);
-        let (max, log_sum) = (row.statistics.max, row.statistics.rest.ln_1p());
+        let (max, log_sum) = (row.statistics.max, row.statistics.log_sum);
         let terms = out.spare[0].iter().zip(&out.spare[1]).zip(row.y);
-        let mut sum = 0.0;
         for (loss, ((&a, &log), &y)) in out.losses.iter_mut().zip(terms) {
             *loss = if a == 0.0 { 0.0 } else { a * (log + ((max - y) + log_sum)) };
-            sum += *loss;
         }
-        Some(sum)
+        Some(total(&out.losses))
     }
+}
+
+/// Logarithms of what is above 0; of 0 and less they are NaN.
+#[inline(always)]
+fn log<S: Simd>(simd: S, from: &[f64], to: &mut [f64]) {
+    to.copy_from_slice(from);
+    let mut chunks = to.chunks_exact_mut(S::f64s::LEN);
+    for x in &mut chunks {
+        logarithms(simd, S::f64s::from_slice(simd, x)).store_slice(x);
+    }
+    chunks.into_remainder().iter_mut().for_each(|x| *x = x.ln());
 }
 
 impl CpuLoss for KlDiv {

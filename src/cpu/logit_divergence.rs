@@ -1,6 +1,7 @@
 //! Divergences between two rows of logits on the CPU.
 
 use super::dense_rows::{self, DenseLoss, DenseRow, RowResult, RowScale};
+use super::simd::Simd;
 use super::wide::{Statistics, softmax};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Divergence, LogitDivergence, Result};
@@ -22,11 +23,11 @@ impl DenseLoss for LogitDivergence {
     }
 
     #[inline(always)]
-    fn row(&self, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
+    fn row<S: Simd>(&self, simd: S, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
         let temperature = f64::from(self.temperature);
         let [of_targets, scaled] = &mut out.spare;
         scaled.iter_mut().zip(row.targets).for_each(|(y, &t)| *y = f64::from(t) / temperature);
-        let targets = softmax(scaled, of_targets)?;
+        let targets = softmax(simd, scaled, of_targets)?;
         let q_scale = row.statistics.scale();
         let p_scale = targets.scale();
         let class = |c: usize, of_targets: &[f64], scaled: &[f64]| {

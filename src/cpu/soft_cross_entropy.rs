@@ -1,6 +1,7 @@
 //! Categorical cross-entropy against class probabilities on the CPU.
 
 use super::dense_rows::{self, DenseLoss, DenseRow, RowResult, RowScale, cross_entropy};
+use super::simd::Simd;
 use super::{CpuLoss, Job, Outcome};
 use crate::{Result, SoftCrossEntropy};
 
@@ -11,7 +12,7 @@ impl DenseLoss for SoftCrossEntropy {
     }
 
     #[inline(always)]
-    fn row(&self, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
+    fn row<S: Simd>(&self, _: S, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
         let smoothing = f64::from(self.label_smoothing);
         let uniform = smoothing / row.targets.len() as f64;
         for (a, &t) in out.spare[0].iter_mut().zip(row.targets) {

@@ -8,6 +8,7 @@ pub(super) mod exp;
 pub(super) mod exp64;
 pub(super) mod gather;
 pub(super) mod half;
+pub(super) mod log64;
 pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod odds;
