@@ -11,26 +11,12 @@
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use logloss::gpu::{AdapterChoice, Evaluator, Gpu};
 use logloss::{
-    AnyLoss, Batch, BceWithLogits, CrossEntropy, Dice, Focal, Gradient, Hinge, KlDiv, Layout, Mse, Request, Shape,
-    SigmoidFocal, SoftCrossEntropy, Summary, TargetKind, Targets, cpu,
+    AnyLoss, Batch, CrossEntropy, Definition, Domain, Gradient, Layout, Request, Shape, Summary, TargetKind, Targets,
+    cpu, every_loss,
 };
 
 /// Rows and classes.
 const SHAPE: Shape = Shape::new(2048, 1000);
-
-fn losses() -> [(&'static str, Box<dyn AnyLoss>); 9] {
-    [
-        ("cross_entropy", Box::new(CrossEntropy::default())),
-        ("focal", Box::new(Focal::default())),
-        ("soft_cross_entropy", Box::new(SoftCrossEntropy::default())),
-        ("kl_div", Box::new(KlDiv::default())),
-        ("bce_with_logits", Box::new(BceWithLogits::default())),
-        ("sigmoid_focal", Box::new(SigmoidFocal::default())),
-        ("mse", Box::new(Mse::default())),
-        ("hinge", Box::new(Hinge::default())),
-        ("dice", Box::new(Dice::default())),
-    ]
-}
 
 /// Logits, class indices, and values that every loss of dense targets takes: probabilities, or labels of -1 and 1.
 struct Data {
@@ -52,13 +38,15 @@ impl Data {
         }
     }
 
-    fn batch(&self, name: &str, loss: &dyn AnyLoss) -> Batch<'_> {
-        let targets: Targets<'_> = match loss.definition().targets {
-            TargetKind::Dense if name == "hinge" => (&self.labels).into(),
+    fn batch(&self, loss: &dyn AnyLoss) -> Batch<'_> {
+        let Definition { targets, domains, .. } = loss.definition();
+        let targets: Targets<'_> = match targets {
+            TargetKind::Dense if domains.target == Domain::Sign => (&self.labels).into(),
             TargetKind::Dense => (&self.probabilities).into(),
-            _ => (&self.classes).into(),
+            TargetKind::Classes | TargetKind::Either => (&self.classes).into(),
         };
-        Batch::new(Layout::from(SHAPE), &self.logits, targets)
+        let logits = if domains.input == Domain::UnitInterval { &self.probabilities } else { &self.logits };
+        Batch::new(Layout::from(SHAPE), logits, targets)
     }
 }
 
@@ -70,12 +58,12 @@ fn on_cpu(loss: &dyn AnyLoss, batch: &Batch<'_>, wanted: Gradient, gradient: &mu
     cpu::evaluate_into(loss, batch, outputs).expect("a valid batch")
 }
 
-fn every_loss(criterion: &mut Criterion) {
+fn losses(criterion: &mut Criterion) {
     let data = Data::new();
     let gpu = Gpu::open(&AdapterChoice::Best);
-    for (name, loss) in losses() {
-        let batch = data.batch(name, loss.as_ref());
-        let mut group = criterion.benchmark_group(name);
+    for loss in every_loss() {
+        let batch = data.batch(loss.as_ref());
+        let mut group = criterion.benchmark_group(loss.definition().name);
         group.throughput(Throughput::Elements(SHAPE.elements())).sampling_mode(SamplingMode::Flat).sample_size(10);
         let mut gradient = vec![0.0; data.logits.len()];
         for (pass, wanted) in PASSES {
@@ -113,5 +101,5 @@ fn small_batches(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, every_loss, small_batches);
+criterion_group!(benches, losses, small_batches);
 criterion_main!(benches);

@@ -41,7 +41,7 @@ pub struct Definition<'a> {
     /// Which weights there may be.
     pub weights: Weights,
     /// Which logits and dense targets there may be.
-    pub(crate) domains: Domains,
+    pub domains: Domains,
 }
 
 /// What the logits are compared with.

@@ -5,7 +5,7 @@ use crate::{Batch, Error, Result};
 
 /// The values that a tensor of one value a logit may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Domain {
+pub enum Domain {
     /// Any number, and NaN.
     Any,
     /// Probabilities.
@@ -15,6 +15,8 @@ pub(crate) enum Domain {
 }
 
 impl Domain {
+    /// How an error says it.
+    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Any => "any number",
@@ -23,6 +25,8 @@ impl Domain {
         }
     }
 
+    /// Whether a value is in it. NaN is in [`Any`](Self::Any) alone.
+    #[must_use]
     #[inline(always)]
     pub fn contains(self, value: f32) -> bool {
         match self {
@@ -54,29 +58,31 @@ impl Domain {
     }
 }
 
-/// The domains of a loss.
+/// The values that a loss takes: [`Error::BadValue`] names the first that lies outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Domains {
+pub struct Domains {
+    /// Of the logits.
     pub input: Domain,
+    /// Of dense targets.
     pub target: Domain,
 }
 
 impl Domains {
-    pub const ANY: Self = Self { input: Domain::Any, target: Domain::Any };
+    pub(crate) const ANY: Self = Self { input: Domain::Any, target: Domain::Any };
 
     /// Of a loss that takes any input.
-    pub const fn of_targets(target: Domain) -> Self {
+    pub(crate) const fn of_targets(target: Domain) -> Self {
         Self { target, ..Self::ANY }
     }
 
     /// # Errors
     /// As [`violation`](Self::violation).
-    pub fn check(self, batch: &Batch<'_>) -> Result<()> {
+    pub(crate) fn check(self, batch: &Batch<'_>) -> Result<()> {
         self.violation(batch).map_or(Ok(()), Err)
     }
 
     /// [`Error::BadValue`] for the first input outside its domain, or else the first dense target.
-    pub fn violation(self, batch: &Batch<'_>) -> Option<Error> {
+    pub(crate) fn violation(self, batch: &Batch<'_>) -> Option<Error> {
         let input = self.input.violation("input", batch, |row, class| batch.logit(row, class));
         input.or_else(|| {
             let Targets::Dense(targets) = batch.targets else { return None };

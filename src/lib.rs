@@ -114,10 +114,11 @@ pub mod reference;
 pub mod summary;
 pub mod totals;
 
-pub use any::AnyLoss;
+pub use any::{AnyLoss, every_loss};
 pub use batch::{Batch, Logits, Targets};
 pub use checks::MAX_IGNORE_INDICES;
 pub use definition::{Definition, Loss, Mean, Regions, TargetKind, Unit, Weights};
+pub use domain::{Domain, Domains};
 pub use dtype::DType;
 pub use error::{Error, Result};
 pub use half;

@@ -1,9 +1,10 @@
 //! Every loss with random options, and random batches for it.
 
 use logloss::{
-    ABSENT, Activation, AnyLoss, Batch, Bce, BceWithLogits, ClassBalance, CrossEntropy, DType, Dice, DiceCrossEntropy,
-    DiceFocal, Divergence, Evaluation, Focal, GeneralizedDice, Hinge, KlDiv, Layout, LogitDivergence, Mse, MultiMargin,
-    Nll, Reduction, Shape, SigmoidFocal, SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky, Unit, reference,
+    ABSENT, Activation, AnyLoss, Batch, Bce, BceWithLogits, ClassBalance, CrossEntropy, DType, Definition, Dice,
+    DiceCrossEntropy, DiceFocal, Divergence, Domain, Evaluation, Focal, GeneralizedDice, Hinge, KlDiv, Layout,
+    LogitDivergence, Mse, MultiMargin, Nll, Reduction, Shape, SigmoidFocal, SoftCrossEntropy, SquaredHinge, TargetKind,
+    Targets, Tversky, Unit, every_loss, reference,
 };
 
 use super::random::Random;
@@ -40,6 +41,28 @@ fn some_classes(random: &mut Random, most: usize) -> usize {
     classes.clamp(1, most)
 }
 
+/// Asserts that nobody has forgotten a loss where those of one kind are listed.
+#[track_caller]
+pub fn assert_all<'a>(
+    listed: impl IntoIterator<Item = &'a Box<dyn AnyLoss>>,
+    of_kind: impl Fn(&Definition<'_>) -> bool,
+) {
+    let listed: Vec<_> = listed.into_iter().map(|loss| loss.definition().name).collect();
+    for loss in every_loss() {
+        let definition = loss.definition();
+        assert!(!of_kind(&definition) || listed.contains(&definition.name), "{} is not in this list", definition.name);
+    }
+}
+
+/// A value of a domain; any number is below `size`.
+pub fn value_in(domain: Domain, size: f32, random: &mut Random) -> f32 {
+    match domain {
+        Domain::UnitInterval => random.uniform(0.0, 1.0),
+        Domain::Sign => random.pick(&[-1.0, 1.0]),
+        Domain::Any => random.uniform(-size, size),
+    }
+}
+
 /// Every loss with random options.
 pub fn losses(random: &mut Random) -> Vec<Box<dyn AnyLoss>> {
     let reduction = random.pick(&[Reduction::None, Reduction::Sum, Reduction::Mean, Reduction::MeanOver(3.5)]);
@@ -64,7 +87,7 @@ pub fn losses(random: &mut Random) -> Vec<Box<dyn AnyLoss>> {
         ..Dice::default()
     };
     let combined = Dice { reduction: combined, ..dice.clone() };
-    vec![
+    let losses: Vec<Box<dyn AnyLoss>> = vec![
         Box::new(CrossEntropy {
             reduction,
             ignore_index: ignore_index.clone(),
@@ -107,7 +130,9 @@ pub fn losses(random: &mut Random) -> Vec<Box<dyn AnyLoss>> {
         Box::new(dice),
         Box::new(DiceCrossEntropy { dice: combined.clone(), lambda_dice: 0.5, lambda_cross_entropy: 2.0 }),
         Box::new(DiceFocal { dice: combined, gamma, lambda_dice: 0.5, lambda_focal: 2.0 }),
-    ]
+    ];
+    assert_all(&losses, |_| true);
+    losses
 }
 
 /// A batch that fits a loss.
@@ -142,15 +167,13 @@ impl Case {
     pub fn of_layout(random: &mut Random, loss: &dyn AnyLoss, layout: Layout, dtype: DType, odd: bool) -> Self {
         let definition = loss.definition();
         let (shape, classes) = (layout.shape(), layout.classes() as usize);
-        let is_hinge = definition.name.ends_with("hinge");
-        let is_probability = definition.name == "bce";
+        let domains = definition.domains;
         let mut values = vec![f32::NAN; layout.span() as usize];
         for row in 0..shape.rows {
             for class in 0..shape.classes {
-                let value = if is_probability { random.uniform(0.0, 1.0) } else { random.uniform(-6.0, 6.0) };
-                values[layout.element(row, class) as usize] = value;
+                values[layout.element(row, class) as usize] = value_in(domains.input, 6.0, random);
             }
-            if odd && !is_probability && random.chance(33) {
+            if odd && domains.input == Domain::Any && random.chance(33) {
                 for _ in 0..=random.below(3) {
                     let value = random.pick(&[f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NAN, f32::INFINITY, 30.0]);
                     values[layout.element(row, random.below(classes) as u32) as usize] = value;
@@ -171,7 +194,7 @@ impl Case {
         let share =
             if definition.unit == Unit::Element && definition.name != "kl_div" { 1.0 } else { 2.0 / classes as f32 };
         let dense = (0..layout.elements()).map(|_| match definition.name {
-            _ if is_hinge => random.pick(&[-1.0, 1.0]),
+            _ if domains.target == Domain::Sign => value_in(domains.target, 1.0, random),
             "logit_divergence" => random.uniform(-4.0, 4.0),
             _ => random.pick(&[0.0, 0.0, 1.0, 0.3, 0.7]) * share.min(1.0),
         });

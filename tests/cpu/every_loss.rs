@@ -8,8 +8,8 @@ use crate::instructions;
 use half::{bf16, f16};
 use logloss::cpu::{self, LogitsMut, Outputs};
 use logloss::{
-    AnyLoss, Batch, Gradient, Layout, Logits, MultiMargin, Reduction, Request, Shape, TargetKind, Targets, Unit,
-    reference,
+    AnyLoss, Batch, Domain, Gradient, Layout, Logits, MultiMargin, Reduction, Request, Shape, TargetKind, Targets,
+    Unit, reference,
 };
 
 const RELATIVE: f64 = 2e-6;
@@ -71,7 +71,7 @@ fn threads_do_not_change_a_bit() {
             let logits: Vec<f32> = (0..layout.elements()).map(|_| random.uniform(0.0, 1.0)).collect();
             let labels: Vec<i32> = (0..rows).map(|_| random.below(classes as usize) as i32).collect();
             let dense: Vec<f32> = (0..layout.elements()).map(|_| random.pick(&[-1.0, 1.0])).collect();
-            let dense = if definition.name.ends_with("hinge") { dense } else { logits.clone() };
+            let dense = if definition.domains.target == Domain::Sign { dense } else { logits.clone() };
             let targets: Targets<'_> =
                 if definition.targets == TargetKind::Dense { (&dense).into() } else { (&labels).into() };
             let batch = Batch::new(layout, &logits, targets);

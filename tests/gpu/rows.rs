@@ -5,10 +5,11 @@ use logloss::gpu::{Evaluator, Team, Tuning};
 use logloss::reference;
 use logloss::{
     ABSENT, AnyLoss, Batch, CrossEntropy, DType, Divergence, Focal, Gradient, KlDiv, Layout, LogitDivergence, Logits,
-    MultiMargin, Nll, Reduction, Request, Shape, SoftCrossEntropy, TargetKind, Targets,
+    MultiMargin, Nll, Reduction, Request, Shape, SoftCrossEntropy, TargetKind, Targets, Unit,
 };
 
 use crate::case::close;
+use crate::common::any_loss::assert_all;
 use crate::common::assert_close;
 use crate::common::random::Random;
 use crate::stored::{GRADIENTS, Stored, assert_gradient, planes, strided};
@@ -17,7 +18,7 @@ use crate::stored::{GRADIENTS, Stored, assert_gradient, planes, strided};
 pub fn losses() -> Vec<Box<dyn AnyLoss>> {
     let reduction = Reduction::Sum;
     let divergence = |divergence| LogitDivergence { reduction, divergence, temperature: 2.0, ..Default::default() };
-    vec![
+    let losses: Vec<Box<dyn AnyLoss>> = vec![
         Box::new(CrossEntropy {
             reduction,
             ignore_index: vec![1],
@@ -51,7 +52,9 @@ pub fn losses() -> Vec<Box<dyn AnyLoss>> {
         Box::new(divergence(Divergence::Kl)),
         Box::new(divergence(Divergence::ReverseKl)),
         Box::new(LogitDivergence { z_loss: 1e-3, softcap: Some(8.0), ..divergence(Divergence::JensenShannon) }),
-    ]
+    ];
+    assert_all(&losses, |definition| definition.unit == Unit::Row || definition.name == "kl_div");
+    losses
 }
 
 /// Tensors of a batch, the same on every run. Gaps hold NaN.

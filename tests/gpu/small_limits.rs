@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use logloss::gpu::{Gpu, adapters, instance};
-use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape, Unit, reference};
+use logloss::{AnyLoss, Batch, DType, Evaluation, Gradient, Layout, Request, Shape, Unit, every_loss, reference};
 
 use crate::common::assert_close;
 use crate::stored::{planes, strided};
-use crate::support::{Example, losses};
+use crate::support::Example;
 
 /// 64 KiB a binding, 16 workgroups a dimension, 1 KiB of workgroup memory, 64 invocations; neither subgroups nor float16.
 fn small() -> &'static Gpu {
@@ -37,7 +37,7 @@ fn every_loss_gives_the_same_numbers() {
     let widened = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
     // 96,000 logits, 375 KiB: more than five bindings; some 3,000 rows are more workgroups than a dimension has.
     let layouts = [Layout::from(Shape::new(3200, 30)), strided(1000, 90, 7), planes(24, 5, 800)];
-    for loss in losses() {
+    for loss in every_loss() {
         for layout in layouts {
             // Where every row is a sample, the sums of so many regions exceed a binding, which is an error that says so.
             if matches!(loss.definition().unit, Unit::Region(_)) && layout.inner() == 1 {
@@ -62,7 +62,7 @@ fn every_loss_gives_the_same_numbers() {
 
 #[test]
 fn float16_is_packed_where_it_is_not_native() {
-    for loss in losses() {
+    for loss in every_loss() {
         let example = Example::new(loss.as_ref(), planes(4, 5, 33));
         let stored = example.stored(DType::F16);
         let batch = example.batch(loss.as_ref(), stored.logits());
@@ -79,7 +79,7 @@ fn float16_is_packed_where_it_is_not_native() {
 #[test]
 fn a_row_larger_than_a_binding() {
     let layout = Layout::from(Shape::new(5, 20_001));
-    let all = losses();
+    let all = every_loss();
     for loss in all.iter().filter(|loss| ["cross_entropy", "kl_div"].contains(&loss.definition().name)) {
         let example = Example::new(loss.as_ref(), layout);
         let stored = example.stored(DType::F32);

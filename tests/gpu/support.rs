@@ -5,38 +5,13 @@ use std::fmt::Write as _;
 use logloss::gpu::GpuLoss;
 use logloss::reference;
 use logloss::{
-    AnyLoss, Batch, Bce, BceWithLogits, CrossEntropy, DType, Dice, DiceCrossEntropy, DiceFocal, Error, Focal,
-    GeneralizedDice, Gradient, Hinge, KlDiv, Layout, LogitDivergence, Logits, Mse, MultiMargin, Nll, Request, Shape,
-    SigmoidFocal, SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky, Unit,
+    AnyLoss, Batch, DType, Domain, Domains, Error, Gradient, Layout, Logits, Request, Shape, TargetKind, Targets, Unit,
+    every_loss,
 };
 
 use crate::common::assert_close;
 use crate::common::random::Random;
 use crate::stored::{Stored, planes, strided};
-
-/// Every loss, with its own defaults.
-pub fn losses() -> Vec<Box<dyn AnyLoss>> {
-    vec![
-        Box::new(CrossEntropy::default()),
-        Box::new(SoftCrossEntropy::default()),
-        Box::new(Nll::default()),
-        Box::new(Focal::default()),
-        Box::new(MultiMargin::default()),
-        Box::new(KlDiv::default()),
-        Box::new(LogitDivergence::default()),
-        Box::new(Bce::default()),
-        Box::new(BceWithLogits::default()),
-        Box::new(SigmoidFocal::default()),
-        Box::new(Mse::default()),
-        Box::new(Hinge::default()),
-        Box::new(SquaredHinge::default()),
-        Box::new(Dice::default()),
-        Box::new(GeneralizedDice::default()),
-        Box::new(Tversky::default()),
-        Box::new(DiceCrossEntropy::default()),
-        Box::new(DiceFocal::default()),
-    ]
-}
 
 /// Samples, classes and positions of the batch, by the name of its layout. Nothing is a multiple of a chunk.
 fn layouts() -> [(&'static str, Layout); 3] {
@@ -54,12 +29,12 @@ pub struct Example {
 impl Example {
     pub fn new(loss: &dyn AnyLoss, layout: Layout) -> Self {
         let mut random = Random(layout.span());
-        let name = loss.definition().name;
+        let Domains { input, target } = loss.definition().domains;
         let mut number = |low, high| (0..layout.span()).map(|_| random.uniform(low, high)).collect::<Vec<f32>>();
-        let logits = if name == "bce" { number(0.0625, 0.9375) } else { number(-3.0, 3.0) };
+        let logits = if input == Domain::UnitInterval { number(0.0625, 0.9375) } else { number(-3.0, 3.0) };
         let sign = |x: f32| if x > 0.5 { 1.0 } else { -1.0 };
         let dense = number(0.0, 1.0).into_iter().take(layout.elements() as usize);
-        let dense = if name.contains("hinge") { dense.map(sign).collect() } else { dense.collect() };
+        let dense = if target == Domain::Sign { dense.map(sign).collect() } else { dense.collect() };
         let classes = (0..layout.rows()).map(|row| ((7 * row + 3) % layout.classes()) as i32).collect();
         Self { layout, logits, classes, dense }
     }
@@ -109,7 +84,7 @@ fn table() -> String {
     table += "\n| --- | --- | --- | --- |";
     table += &" :-: |".repeat(columns.len());
     table.push('\n');
-    for loss in losses() {
+    for loss in every_loss() {
         let definition = loss.definition();
         let targets = match definition.targets {
             TargetKind::Classes => "classes",
@@ -155,7 +130,7 @@ fn what_is_not_supported_does_not_compile() {
     let gpu = crate::gpu();
     let details = Request { details: true, ..Request::FORWARD };
     let dense = Request { dense_targets: true, ..Request::FORWARD };
-    for loss in losses() {
+    for loss in every_loss() {
         let loss: &dyn GpuLoss = loss.as_ref();
         let definition = loss.definition();
         let name = definition.name;

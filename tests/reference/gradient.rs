@@ -2,15 +2,16 @@
 
 use logloss::reference::{self, ReferenceLoss};
 use logloss::{
-    Activation, Batch, Bce, BceWithLogits, ClassBalance, CrossEntropy, Dice, DiceCrossEntropy, DiceFocal, Divergence,
-    Focal, GeneralizedDice, Hinge, KlDiv, Layout, LogitDivergence, Mse, MultiMargin, Nll, Reduction, SigmoidFocal,
-    SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky,
+    Activation, Batch, Bce, BceWithLogits, ClassBalance, CrossEntropy, Definition, Dice, DiceCrossEntropy, DiceFocal,
+    Divergence, Domain, Focal, GeneralizedDice, Hinge, KlDiv, Layout, LogitDivergence, Mse, MultiMargin, Nll,
+    Reduction, SigmoidFocal, SoftCrossEntropy, SquaredHinge, TargetKind, Targets, Tversky, Unit,
 };
 
 use crate::ROUNDING;
+use crate::common::any_loss::assert_all;
 use crate::common::assert_close;
 
-type AnyLoss = Box<dyn ReferenceLoss>;
+type AnyLoss = Box<dyn logloss::AnyLoss>;
 
 /// Two samples of two positions, three classes. Multiples of 1/4, so that `x + k * STEP` is a float32, and that
 /// `margin - y * x` and `margin + x_c - x_t` are nowhere near 0 for a margin of 0.9 or -0.625.
@@ -113,9 +114,15 @@ fn rows_against_class_indices() {
         }
     }
     assert_eq!(losses.len(), 5 * 2 * (1 + 5 * (3 + 5) + 2));
+    assert_all(&losses, |definition| definition.targets == TargetKind::Classes);
     for loss in losses {
         assert_derivative_with_weights(loss.as_ref(), &LOGITS, (&CLASSES).into());
     }
+}
+
+/// Of single logits, with no softmax between them.
+fn is_of_elements(definition: &Definition<'_>) -> bool {
+    definition.unit == Unit::Element && definition.name != "kl_div"
 }
 
 #[test]
@@ -142,6 +149,9 @@ fn rows_against_values() {
         }
     }
     assert_eq!(cases.len(), 5 * (5 * 6 + 6 * 2));
+    assert_all(cases.iter().map(|(loss, _)| loss), |definition| {
+        definition.targets == TargetKind::Dense && !is_of_elements(definition)
+    });
     for (loss, targets) in cases {
         assert_derivative_with_weights(loss.as_ref(), &LOGITS, (&targets).into());
     }
@@ -153,6 +163,7 @@ fn elements() {
     for reduction in REDUCTIONS {
         let mut losses: Vec<(AnyLoss, &[f32])> = Vec::new();
         let soft = soft();
+        losses.push((Box::new(Bce { reduction }), &soft));
         losses.push((Box::new(BceWithLogits { reduction }), &soft));
         losses.push((Box::new(Mse { reduction }), &soft));
         for margin in [0.9, -0.625] {
@@ -164,11 +175,13 @@ fn elements() {
                 losses.push((Box::new(SigmoidFocal { reduction, gamma, alpha }), &soft));
             }
         }
-        for (loss, targets) in losses {
-            assert_derivative_with_weights(loss.as_ref(), &LOGITS, targets.into());
-        }
+        assert_all(losses.iter().map(|(loss, _)| loss), is_of_elements);
         let probabilities = dense(|i| 0.5 + LOGITS[i] / 8.0);
-        assert_derivative_with_weights(&Bce { reduction }, &probabilities, (&soft).into());
+        for (loss, targets) in losses {
+            let takes_any = loss.definition().domains.input == Domain::Any;
+            let logits = if takes_any { &LOGITS } else { &probabilities[..] };
+            assert_derivative_with_weights(loss.as_ref(), logits, targets.into());
+        }
     }
 }
 
@@ -233,6 +246,7 @@ fn regions() {
         }
     }
     assert_eq!(losses.len(), 2 * 4 * 2 * (5 * (4 + 3 + 2) + 2 * 4 * 3));
+    assert_all(&losses, |definition| matches!(definition.unit, Unit::Region(_)));
     let soft = soft();
     for loss in losses {
         assert_eq!(loss.definition().targets, TargetKind::Either);

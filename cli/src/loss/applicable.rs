@@ -122,6 +122,15 @@ mod tests {
     use super::*;
     use crate::loss::build::build;
 
+    #[test]
+    fn every_loss_has_a_name() {
+        let names: Vec<_> = LossName::value_variants().iter().map(ToString::to_string).collect();
+        for loss in logloss::every_loss() {
+            let name = loss.definition().name.replace('_', "-");
+            assert!(names.contains(&name), "{name}");
+        }
+    }
+
     /// The library refuses weights that a loss has no use for; here the refusal comes before any file is opened.
     #[test]
     fn weights_and_ignore_indices_are_those_of_the_library() {

@@ -8,19 +8,20 @@ mod truth;
 use logloss::gpu::{Evaluator, Tuning};
 use logloss::reference;
 use logloss::{
-    AnyLoss, Batch, Bce, BceWithLogits, DType, Evaluation, Gradient, Hinge, Layout, Logits, Mse, Reduction, Request,
-    Result, Shape, SigmoidFocal, SquaredHinge, Targets, Unit,
+    AnyLoss, Batch, Bce, BceWithLogits, DType, Domain, Evaluation, Gradient, Hinge, Layout, Logits, Mse, Reduction,
+    Request, Result, Shape, SigmoidFocal, SquaredHinge, Targets, Unit,
 };
 
 use crate::buffers::{self, Place};
 use crate::case::close;
+use crate::common::any_loss::{assert_all, value_in};
 use crate::common::assert_close;
 use crate::common::random::Random;
 use crate::stored::{Stored, assert_gradient, planes, strided};
 
 fn losses(reduction: Reduction) -> Vec<Box<dyn AnyLoss>> {
     let focal = |gamma, alpha| SigmoidFocal { reduction, gamma, alpha };
-    vec![
+    let losses: Vec<Box<dyn AnyLoss>> = vec![
         Box::new(Mse { reduction }),
         Box::new(Bce { reduction }),
         Box::new(BceWithLogits { reduction }),
@@ -30,7 +31,9 @@ fn losses(reduction: Reduction) -> Vec<Box<dyn AnyLoss>> {
         Box::new(focal(5.0, Some(0.75))),
         Box::new(Hinge { reduction, margin: 1.0 }),
         Box::new(SquaredHinge { reduction, margin: 0.75 }),
-    ]
+    ];
+    assert_all(&losses, |definition| definition.unit == Unit::Element && definition.name != "kl_div");
+    losses
 }
 
 /// Tensors of a batch, the same on every run. Gaps hold NaN.
@@ -48,22 +51,24 @@ impl Tensors {
     /// Values of all sizes in the loss's domain; weights in [0.5, 2).
     fn new(loss: &dyn AnyLoss, layout: Layout, weights: bool) -> Self {
         let mut random = Random(layout.span() << 20 | u64::from(layout.classes()));
-        let name = loss.definition().name;
+        let definition = loss.definition();
         let mut logits = vec![f32::NAN; layout.span() as usize];
         let mut targets = vec![0.0; layout.elements() as usize];
         for row in 0..layout.rows() {
             for class in 0..layout.classes() {
-                let t = match name {
-                    "mse" => random.uniform(-4.0, 4.0),
-                    "hinge" | "squared_hinge" => random.pick(&[-1.0, 1.0]),
+                // Of targets beyond [0, 1], which binary cross-entropy allows, terms cancel.
+                let t = match definition.domains.target {
+                    _ if definition.name == "mse" => random.uniform(-4.0, 4.0),
+                    Domain::Sign => value_in(Domain::Sign, 1.0, &mut random),
                     _ if random.chance(50) => random.uniform(0.0, 1.0),
                     _ => random.pick(&[0.0, 1.0]),
                 };
-                let x = match name {
-                    "bce" if random.chance(10) => random.pick(&[0.0, 1.0, 1e-40, 1e-10, 1.0 - 1e-7]),
-                    "bce" => random.uniform(0.0, 1.0),
-                    _ if random.chance(10) => random.pick(&[0.0, 1e-6, 20.0, -20.0, 60.0, -60.0, 300.0, -300.0]),
-                    _ => random.uniform(-8.0, 8.0),
+                let x = match definition.domains.input {
+                    Domain::UnitInterval if random.chance(10) => random.pick(&[0.0, 1.0, 1e-40, 1e-10, 1.0 - 1e-7]),
+                    Domain::Any if random.chance(10) => {
+                        random.pick(&[0.0, 1e-6, 20.0, -20.0, 60.0, -60.0, 300.0, -300.0])
+                    }
+                    domain => value_in(domain, 8.0, &mut random),
                 };
                 logits[layout.element(row, class) as usize] = x;
                 targets[layout.contiguous().element(row, class) as usize] = t;
@@ -71,7 +76,7 @@ impl Tensors {
         }
         let mut vector = |n: u32| weights.then(|| (0..n).map(|_| random.uniform(0.5, 2.0)).collect::<Vec<_>>());
         let (class_weights, row_weights) = (vector(layout.classes()), vector(layout.rows()));
-        let pos_weights = vector(layout.classes()).filter(|_| name == "bce_with_logits");
+        let pos_weights = vector(layout.classes()).filter(|_| definition.weights.positive);
         Self { layout, logits, targets, class_weights, pos_weights, row_weights }
     }
 

@@ -3,8 +3,8 @@
 use logloss::gpu::Tuning;
 use logloss::reference;
 use logloss::{
-    ABSENT, AnyLoss, Batch, Bce, BceWithLogits, Error, Gradient, Hinge, Layout, Logits, Reduction, Shape, SigmoidFocal,
-    SquaredHinge, Targets,
+    ABSENT, AnyLoss, Batch, Bce, BceWithLogits, Domain, Domains, Error, Gradient, Hinge, Layout, Logits, Reduction,
+    Shape, SigmoidFocal, SquaredHinge, Targets,
 };
 
 use super::{Tensors, losses, recorded, run};
@@ -19,12 +19,12 @@ fn extremes() {
     let sizes = [0.0, 1e-38, 1e-20, 1e-7, 1e-3, 0.3, 1.0, 5.0, 15.0, 30.0, 80.0, 87.0, 88.5, 104.0, 1e4, 1e30, inf];
     let probabilities = [0.0, 1e-45, 1e-42, 1.2e-38, 1e-30, 1e-7, 1e-3, 0.25, 0.5, 0.7, 0.999, 1.0 - 6e-8, 1.0];
     for loss in losses(Reduction::None) {
-        let is_bce = loss.definition().name == "bce";
+        let Domains { input, target } = loss.definition().domains;
         let signed: Vec<f32> = sizes.iter().flat_map(|&x| [x, -x]).collect();
-        let values = if is_bce { &probabilities[..] } else { &signed[..] };
-        let labels: &[f32] = match loss.definition().name {
-            "mse" => &[0.0, 1.0, -3e5],
-            "hinge" | "squared_hinge" => &[-1.0, 1.0],
+        let values = if input == Domain::UnitInterval { &probabilities[..] } else { &signed[..] };
+        let labels: &[f32] = match (loss.definition().name, target) {
+            ("mse", _) => &[0.0, 1.0, -3e5],
+            (_, Domain::Sign) => &[-1.0, 1.0],
             _ => &[0.0, 1.0],
         };
         let logits: Vec<f32> = values.iter().flat_map(|&x| labels.iter().map(move |_| x)).collect();
@@ -74,7 +74,7 @@ fn a_confident_element_keeps_its_digits() {
 #[test]
 fn nan_logits() {
     for loss in losses(Reduction::Mean) {
-        if loss.definition().name == "bce" {
+        if loss.definition().domains.input != Domain::Any {
             continue; // NaN is no probability: see below.
         }
         for layout in [Layout::from(Shape::new(40, 77)), strided(40, 77, 3), planes(4, 7, 111)] {
@@ -114,7 +114,8 @@ fn bad_values() {
         (&SquaredHinge::default(), "target", labels),
     ];
     for (loss, tensor, values) in cases {
-        let domain = if loss.definition().name.contains("hinge") { "-1 or +1" } else { "in [0, 1]" };
+        let Domains { input, target } = loss.definition().domains;
+        let domain = if tensor == "input" { input.words() } else { target.words() };
         for layout in [Layout::from(Shape::new(40, 77)), strided(40, 77, 2), planes(4, 7, 111)] {
             let mut tensors = Tensors::new(loss, layout, false);
             for ((row, class), &value) in [(7, 5), (7, 6), (39, 0), (21, 3)].into_iter().zip(values) {

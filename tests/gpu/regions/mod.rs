@@ -10,10 +10,11 @@ use logloss::gpu::{Evaluator, Tuning};
 use logloss::reference;
 use logloss::{
     ABSENT, Activation, AnyLoss, Batch, ClassBalance, Dice, DiceCrossEntropy, DiceFocal, Evaluation, GeneralizedDice,
-    Layout, Logits, Reduction, Request, Shape, Targets, Tversky,
+    Layout, Logits, Reduction, Request, Shape, Targets, Tversky, Unit,
 };
 
 use crate::case::close;
+use crate::common::any_loss::assert_all;
 use crate::common::random::Random;
 use crate::stored::{Stored, assert_gradient};
 
@@ -30,7 +31,7 @@ fn losses() -> Vec<Box<dyn AnyLoss>> {
     let generalized = |balance| GeneralizedDice { reduction: SUM, balance, ..GeneralizedDice::default() };
     let cross_entropy = |dice| DiceCrossEntropy { dice, lambda_dice: 0.5, lambda_cross_entropy: 2.0 };
     let focal = |dice, gamma| DiceFocal { dice, gamma, lambda_dice: 2.0, lambda_focal: 0.5 };
-    vec![
+    let losses: Vec<Box<dyn AnyLoss>> = vec![
         Box::new(dice(|_| ())),
         Box::new(dice(|d| (d.ignore_index, d.include_background, d.jaccard) = (vec![1, -1], false, true))),
         Box::new(dice(|d| (d.squared_pred, d.batch, d.smooth_nr, d.smooth_dr) = (true, true, 0.0, 1e-3))),
@@ -54,7 +55,9 @@ fn losses() -> Vec<Box<dyn AnyLoss>> {
         Box::new(focal(dice(|d| (d.reduction, d.batch) = (Reduction::Mean, true)), 2.0)),
         Box::new(focal(dice(|d| d.ignore_index = vec![1]), 0.5)),
         Box::new(focal(dice(|d| (d.activation, d.squared_pred) = (SIGMOID, true)), 1.5)),
-    ]
+    ];
+    assert_all(&losses, |definition| matches!(definition.unit, Unit::Region(_)));
+    losses
 }
 
 /// Tensors of a batch, the same on every run. Gaps hold NaN.
