@@ -16,8 +16,8 @@ impl<T: Send + 'static> Answer<T> {
         (give, Self(receiver))
     }
 
-    /// Blocks until the callback was called; none if it was dropped instead.
-    pub fn wait(self) -> Option<T> {
-        pollster::block_on(self.0.receive())
+    /// Waits until the callback was called; none if it was dropped instead.
+    pub async fn given(self) -> Option<T> {
+        self.0.receive().await
     }
 }

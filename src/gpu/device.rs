@@ -63,7 +63,11 @@ pub fn instance() -> wgpu::Instance {
 /// Every adapter that can run compute shaders, the most capable first.
 #[must_use]
 pub fn adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let mut list = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    pollster::block_on(adapters_async(instance))
+}
+
+async fn adapters_async(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut list = instance.enumerate_adapters(wgpu::Backends::all()).await;
     list.retain(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     list.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,
@@ -93,7 +97,16 @@ impl Gpu {
     /// # Errors
     /// [`Error::NoAdapter`] if none matches, [`Error::Device`] if the device cannot be created.
     pub fn open(choice: &AdapterChoice) -> Result<Self> {
-        Self::from_adapter(&find(choice)?)
+        pollster::block_on(Self::open_async(choice))
+    }
+
+    /// As [`open`](Self::open), without blocking: for browsers.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_async(choice: &AdapterChoice) -> Result<Self> {
+        let adapter = find(choice, adapters_async(&instance()).await)?;
+        Self::with_limits_async(&adapter, required_features(&adapter), required_limits(&adapter)).await
     }
 
     /// Opens a device on `adapter`.
@@ -113,10 +126,21 @@ impl Gpu {
         required_features: wgpu::Features,
         required_limits: wgpu::Limits,
     ) -> Result<Self> {
+        pollster::block_on(Self::with_limits_async(adapter, required_features, required_limits))
+    }
+
+    /// As [`with_limits`](Self::with_limits), without blocking: for browsers.
+    ///
+    /// # Errors
+    /// As [`with_limits`](Self::with_limits).
+    pub async fn with_limits_async(
+        adapter: &wgpu::Adapter,
+        required_features: wgpu::Features,
+        required_limits: wgpu::Limits,
+    ) -> Result<Self> {
         let descriptor =
             wgpu::DeviceDescriptor { label: Some("logloss"), required_features, required_limits, ..Default::default() };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|e| Error::Device(e.to_string()))?;
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| Error::Device(e.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         let slot = failure.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| remember(&slot, describe(&error))));
@@ -155,8 +179,15 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] if the device fails meanwhile.
     pub fn read<T: bytemuck::Pod>(&self, buffer: &wgpu::Buffer) -> Result<Vec<T>> {
-        let bytes = self.read_back(&[(buffer, buffer.size())])?;
-        Ok(bytes.first().map_or_else(Vec::new, |bytes| bytemuck::pod_collect_to_vec(bytes)))
+        Ok(bytemuck::pod_collect_to_vec(&self.read_back(&[(buffer, buffer.size())])?.concat()))
+    }
+
+    /// As [`read`](Self::read), without blocking: for browsers, and for programs that poll the device themselves.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_async<T: bytemuck::Pod>(&self, buffer: &wgpu::Buffer) -> Result<Vec<T>> {
+        Ok(bytemuck::pod_collect_to_vec(&self.arrived(self.fetch(&[(buffer, buffer.size())])).await?.concat()))
     }
 
     /// A [`Summary`] read back and checked. Submits, and blocks until the queue has finished.
@@ -164,9 +195,17 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] if the device fails meanwhile, and what [`Summary::check`] says.
     pub fn read_summary(&self, buffer: &wgpu::Buffer, shape: Shape) -> Result<Summary> {
-        let bytes = self.read_back(&[(buffer, size_of::<Summary>() as u64)])?;
-        let summary = bytes.first().and_then(|bytes| Summary::from_bytes(bytes));
-        checked_summary(summary, shape)
+        let bytes = self.read_back(&[(buffer, size_of::<Summary>() as u64)])?.concat();
+        checked_summary(Summary::from_bytes(&bytes), shape)
+    }
+
+    /// As [`read_summary`](Self::read_summary), without blocking: for browsers, and for programs that poll the device themselves.
+    ///
+    /// # Errors
+    /// As [`read_summary`](Self::read_summary).
+    pub async fn read_summary_async(&self, buffer: &wgpu::Buffer, shape: Shape) -> Result<Summary> {
+        let bytes = self.arrived(self.fetch(&[(buffer, size_of::<Summary>() as u64)])).await?.concat();
+        checked_summary(Summary::from_bytes(&bytes), shape)
     }
 
     /// The first bytes of several buffers, read to the host. Submits, and blocks until the queue has finished.
@@ -174,6 +213,13 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] if the device fails meanwhile.
     pub fn read_back(&self, ranges: &[(&wgpu::Buffer, u64)]) -> Result<Vec<Vec<u8>>> {
+        let fetched = self.fetch(ranges);
+        self.wait(None)?;
+        pollster::block_on(self.arrived(fetched))
+    }
+
+    /// Submits the way of the first bytes of several buffers to the host.
+    fn fetch(&self, ranges: &[(&wgpu::Buffer, u64)]) -> Vec<Download> {
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logloss read back") });
         let fetched = ranges.iter().map(|&(buffer, bytes)| {
@@ -181,13 +227,26 @@ impl Gpu {
             download.fetch(&self.device, &mut encoder, buffer, bytes);
             download
         });
-        let fetched: Vec<_> = fetched.collect();
+        let fetched = fetched.collect();
         self.queue.submit([encoder.finish()]);
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| Error::Device(e.to_string()))?;
-        let bytes = fetched.into_iter().map(|mut download| download.take(<[u8]>::to_vec)).collect::<Result<_>>()?;
+        fetched
+    }
+
+    /// Waits for what was [fetched](Self::fetch). Somebody must poll the device.
+    async fn arrived(&self, fetched: Vec<Download>) -> Result<Vec<Vec<u8>>> {
+        let mut bytes = Vec::with_capacity(fetched.len());
+        for mut download in fetched {
+            bytes.push(download.take(<[u8]>::to_vec).await?);
+        }
         // A lost device is nearly silent: a result counts only if no failure was reported.
         self.check()?;
         Ok(bytes)
+    }
+
+    /// Blocks until a submission, or without one the newest, has finished.
+    pub(super) fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let wait = wgpu::PollType::Wait { submission_index, timeout: None };
+        self.device.poll(wait).map(drop).map_err(|e| Error::Device(e.to_string()))
     }
 }
 
@@ -209,8 +268,7 @@ fn remember(slot: &Mutex<Option<String>>, message: String) {
     slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
 }
 
-fn find(choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    let list = adapters(&instance());
+fn find(choice: &AdapterChoice, list: Vec<wgpu::Adapter>) -> Result<wgpu::Adapter> {
     let names: Vec<_> = list.iter().map(|a| a.get_info().name).collect();
     let found = match choice {
         AdapterChoice::Best => list.into_iter().next(),

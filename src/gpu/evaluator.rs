@@ -3,7 +3,7 @@
 use super::device::Gpu;
 use super::kernel::Kernel;
 use super::program::GpuLoss;
-use super::slot::Slot;
+use super::slot::{Slot, Times};
 use super::tuning::Tuning;
 use crate::batch::Targets;
 use crate::{Batch, Error, Evaluation, Request, Result};
@@ -40,10 +40,23 @@ impl<'g> Evaluator<'g> {
     /// # Errors
     /// [`Error::LengthMismatch`], [`Error::BadTarget`], [`Error::BadValue`], [`Error::TooLarge`] or [`Error::Device`].
     pub fn evaluate(&mut self, batch: &Batch<'_>) -> Result<Evaluation> {
-        self.slot.submit(self.gpu, &self.kernel, batch)?;
-        let (evaluation, _) =
-            self.slot.finish(self.gpu, &self.kernel).map_err(|error| named_value(&self.kernel, error, batch))?;
-        Ok(evaluation)
+        pollster::block_on(self.slot.submit(self.gpu, &self.kernel, batch))?;
+        let finished = self.slot.finish_blocking(self.gpu, &self.kernel);
+        self.evaluation(finished, batch)
+    }
+
+    /// As [`evaluate`](Self::evaluate), without blocking: for browsers, and for programs that poll the device themselves.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub async fn evaluate_async(&mut self, batch: &Batch<'_>) -> Result<Evaluation> {
+        self.slot.submit(self.gpu, &self.kernel, batch).await?;
+        let finished = self.slot.finish(self.gpu, &self.kernel).await;
+        self.evaluation(finished, batch)
+    }
+
+    fn evaluation(&self, finished: Result<(Evaluation, Times)>, batch: &Batch<'_>) -> Result<Evaluation> {
+        finished.map(|(evaluation, _)| evaluation).map_err(|error| named_value(&self.kernel, error, batch))
     }
 }
 
@@ -81,11 +94,25 @@ impl Gpu {
     /// # Errors
     /// As [`Evaluator::new`] and [`Evaluator::evaluate`].
     pub fn evaluate(&self, loss: &(impl GpuLoss + ?Sized), request: Request, batch: &Batch<'_>) -> Result<Evaluation> {
-        let request = Request {
-            dtype: batch.logits.dtype(),
-            dense_targets: matches!(batch.targets, Targets::Dense(_)),
-            ..request
-        };
-        Evaluator::new(self, loss, request)?.evaluate(batch)
+        Evaluator::new(self, loss, request_of(request, batch))?.evaluate(batch)
     }
+
+    /// As [`evaluate`](Self::evaluate), without blocking: for browsers, and for programs that poll the device themselves.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub async fn evaluate_async(
+        &self,
+        loss: &(impl GpuLoss + ?Sized),
+        request: Request,
+        batch: &Batch<'_>,
+    ) -> Result<Evaluation> {
+        Evaluator::new(self, loss, request_of(request, batch))?.evaluate_async(batch).await
+    }
+}
+
+/// What is requested of a batch of this type and these targets.
+fn request_of(request: Request, batch: &Batch<'_>) -> Request {
+    let dense_targets = matches!(batch.targets, Targets::Dense(_));
+    Request { dtype: batch.logits.dtype(), dense_targets, ..request }
 }

@@ -1,9 +1,8 @@
 //! Everything that one batch in flight needs: the ways of its tensors, kept for the next, and what is known of its submission.
 
-use std::time::Instant;
-
 use bytemuck::Pod;
 use half::{bf16, f16};
+use web_time::Instant;
 use wgpu::BufferUsages;
 
 use super::answer::Answer;
@@ -58,32 +57,33 @@ pub(super) struct Times {
 }
 
 impl Slot {
-    /// Uploads a batch and submits its evaluation. Blocks for no device.
+    /// Uploads a batch and submits its evaluation. Waits only for what the batch before it has uploaded.
     ///
     /// # Errors
     /// As [`Evaluator::evaluate`](super::Evaluator::evaluate), but for what only the results tell. Nothing is submitted then.
-    pub fn submit(&mut self, gpu: &Gpu, kernel: &Kernel, batch: &Batch<'_>) -> Result<()> {
+    pub async fn submit(&mut self, gpu: &Gpu, kernel: &Kernel, batch: &Batch<'_>) -> Result<()> {
         // On a device that has failed nothing arrives that might be waited for.
         gpu.check()?;
         // What the device itself reported says more than what failed on its account.
-        self.try_submit(gpu, kernel, batch).map_err(|error| gpu.check().err().unwrap_or(error))
+        self.try_submit(gpu, kernel, batch).await.map_err(|error| gpu.check().err().unwrap_or(error))
     }
 
-    fn try_submit(&mut self, gpu: &Gpu, kernel: &Kernel, batch: &Batch<'_>) -> Result<()> {
+    async fn try_submit(&mut self, gpu: &Gpu, kernel: &Kernel, batch: &Batch<'_>) -> Result<()> {
         let (device, layout, request) = (&gpu.device, batch.layout, kernel.request());
         let sizes = Sizes::of(kernel, batch)?;
         let targets: &[u8] = match batch.targets {
             Targets::Classes(targets) => bytemuck::cast_slice(targets),
             Targets::Dense(targets) => bytemuck::cast_slice(targets),
         };
-        let logits = self.logits.write(device, "logits", batch.logits.as_bytes())?;
-        let targets = self.targets.write(device, "targets", targets)?;
-        let weights = |way: &mut Upload, label, weights: Option<&[f32]>| {
-            weights.map(|weights| way.write(device, label, bytemuck::cast_slice(weights))).transpose()
+        let logits = self.logits.write(device, "logits", batch.logits.as_bytes()).await?;
+        let targets = self.targets.write(device, "targets", targets).await?;
+        let weights = async |way: &mut Upload, label, weights: Option<&[f32]>| match weights {
+            Some(weights) => way.write(device, label, bytemuck::cast_slice(weights)).await.map(Some),
+            None => Ok(None),
         };
-        let class_weights = weights(&mut self.class_weights, "class weights", batch.class_weights)?;
-        let pos_weights = weights(&mut self.pos_weights, "positive weights", batch.pos_weights)?;
-        let row_weights = weights(&mut self.row_weights, "row weights", batch.row_weights)?;
+        let class_weights = weights(&mut self.class_weights, "class weights", batch.class_weights).await?;
+        let pos_weights = weights(&mut self.pos_weights, "positive weights", batch.pos_weights).await?;
+        let row_weights = weights(&mut self.row_weights, "row weights", batch.row_weights).await?;
         let inputs = Inputs {
             logits: whole(&logits),
             targets: whole(&targets),
@@ -138,27 +138,35 @@ impl Slot {
         Ok(())
     }
 
-    /// Waits for the batch that was submitted, and returns what came of it.
+    /// As [`finish`](Self::finish), but blocks meanwhile.
     ///
     /// # Errors
     /// As [`Evaluator::evaluate`](super::Evaluator::evaluate).
-    pub fn finish(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<(Evaluation, Times)> {
+    pub fn finish_blocking(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<(Evaluation, Times)> {
+        let submission_index = self.flight.as_ref().map(|flight| flight.submission.clone());
+        gpu.wait(submission_index)?;
+        pollster::block_on(self.finish(gpu, kernel))
+    }
+
+    /// Waits for the batch that was submitted, and returns what came of it. Somebody must poll the device.
+    ///
+    /// # Errors
+    /// As [`Evaluator::evaluate`](super::Evaluator::evaluate).
+    pub async fn finish(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<(Evaluation, Times)> {
         let flight = self.flight.take().ok_or_else(|| Error::Device("nothing was submitted".into()))?;
-        let Flight { layout, submission, start, end } = flight;
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-        gpu.device.poll(wait).map_err(|e| Error::Device(e.to_string()))?;
+        let Flight { layout, start, end, .. } = flight;
         let request = kernel.request();
-        let summary = self.returned.summary.take(Summary::from_bytes)?;
-        let losses = self.returned.losses.take(bytemuck::pod_collect_to_vec)?;
-        let details = self.returned.details.take(bytemuck::pod_collect_to_vec)?;
-        let mut gradient = self.returned.gradient.take(|bytes| widen(gradient_dtype(request), bytes))?;
+        let summary = self.returned.summary.take(Summary::from_bytes).await?;
+        let losses = self.returned.losses.take(bytemuck::pod_collect_to_vec).await?;
+        let details = self.returned.details.take(bytemuck::pod_collect_to_vec).await?;
+        let mut gradient = self.returned.gradient.take(|bytes| widen(gradient_dtype(request), bytes)).await?;
         // A lost device is nearly silent: a result counts only if no failure was reported.
         gpu.check()?;
         let summary = checked_summary(summary, layout.shape())?;
         if request.gradient == Gradient::InPlace && !layout.is_contiguous() {
             clear_gaps(&layout, &mut gradient);
         }
-        let end = end.wait().unwrap_or_else(Instant::now);
+        let end = end.given().await.unwrap_or_else(Instant::now);
         Ok((Evaluation { summary, losses, gradient, details }, Times { start, end }))
     }
 

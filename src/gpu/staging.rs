@@ -48,9 +48,9 @@ impl Mapping {
         Self(answer)
     }
 
-    /// Waits for the answer after the submission has finished.
-    fn wait(self) -> Result<()> {
-        match self.0.wait() {
+    /// Waits until the submission has finished.
+    async fn done(self) -> Result<()> {
+        match self.0.given().await {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) => Err(Error::Device("a buffer could not be mapped".into())),
             None => Err(Error::Device("a submission never finished".into())),
@@ -74,13 +74,13 @@ impl Upload {
     ///
     /// # Errors
     /// [`Error::Device`] if the device has failed, or what was sent before has not arrived.
-    pub fn write(&mut self, device: &wgpu::Device, label: &'static str, data: &[u8]) -> Result<wgpu::Buffer> {
+    pub async fn write(&mut self, device: &wgpu::Device, label: &'static str, data: &[u8]) -> Result<wgpu::Buffer> {
         // Copies are made of whole words: an odd number of 16-bit elements ends in half of one.
         let bytes = (data.len() as u64).next_multiple_of(4);
         let (host, is_new) = self.host.reserve(device, label, bytes, BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC);
         // A new buffer is born mapped.
         if let Some(mapping) = self.mapping.take().filter(|_| !is_new) {
-            mapping.wait()?;
+            mapping.done().await?;
         }
         if !data.is_empty() {
             let mut view = host.get_mapped_range_mut(..bytes).map_err(|e| Error::Device(e.to_string()))?;
@@ -139,10 +139,10 @@ impl Download {
     /// What came back, once the submission has finished. Nothing does twice.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device has failed, or the submission has not finished.
-    pub fn take<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    /// [`Error::Device`] if the device has failed.
+    pub async fn take<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let (Some(host), Some(mapping)) = (&self.host.0, self.mapping.take()) else { return Ok(read(&[])) };
-        mapping.wait()?;
+        mapping.done().await?;
         let view = host.get_mapped_range(..self.bytes.next_multiple_of(4)).map_err(|e| Error::Device(e.to_string()))?;
         let bytes = usize::try_from(self.bytes).unwrap_or(usize::MAX).min(view.len());
         let value = read(&view[..bytes]);

@@ -1,7 +1,9 @@
 //! Batch after batch: while one is computed, the next is uploaded.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use super::device::Gpu;
 use super::evaluator::named_value;
@@ -110,7 +112,7 @@ impl<'g> Stream<'g> {
     /// If the stream [is full](Self::is_full).
     pub fn push(&mut self, batch: &Batch<'_>) -> Result<()> {
         let mut slot = self.idle.pop().expect("a stream that is not full");
-        match slot.submit(self.gpu, &self.kernel, batch) {
+        match pollster::block_on(slot.submit(self.gpu, &self.kernel, batch)) {
             Ok(()) => self.in_flight.push_back((slot, batch.layout.elements())),
             Err(error) => {
                 self.idle.push(slot);
@@ -130,7 +132,7 @@ impl<'g> Stream<'g> {
     /// If the stream [is empty](Self::is_empty).
     pub fn pull(&mut self) -> Result<Evaluation> {
         let (mut slot, logits) = self.in_flight.pop_front().expect("a stream that is not empty");
-        let finished = slot.finish(self.gpu, &self.kernel);
+        let finished = slot.finish_blocking(self.gpu, &self.kernel);
         self.idle.push(slot);
         let (evaluation, Times { start, end }) = finished?;
         // It waited for the batch before it.

@@ -7,6 +7,7 @@ mod details;
 mod determinism;
 mod elements;
 mod every_loss;
+mod futures;
 mod golden;
 mod gradient;
 mod held;
