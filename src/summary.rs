@@ -84,10 +84,10 @@ pub struct Details {
     pub lse: f32,
     /// Log-probability of the target in nats; 0 in an ignored row.
     pub log_prob: f32,
-    /// Class of the largest logit; the lowest of equals.
+    /// Class of the largest logit; the lowest of equals, and NaN counts as -inf.
     pub argmax: u32,
-    /// How many logits stand before the target's: larger ones, and equal ones of a lower class. [`ABSENT`] where the row is
-    /// ignored, bad or not finite. The target is among the k largest when `rank < k`.
+    /// How many logits stand before the target's: larger ones, and equal ones of a lower class; NaN counts as -inf. [`ABSENT`]
+    /// where the row is ignored, bad or not finite. The target is among the k largest when `rank < k`.
     pub rank: u32,
 }
 

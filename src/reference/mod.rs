@@ -85,7 +85,7 @@ pub struct Evaluation {
     /// Shape (rows): the largest class, the lowest index among equals; NaN counts as -inf.
     pub argmax: Vec<u32>,
     /// Shape (rows): number of classes that are larger than the target, where of equal logits the lower class index counts
-    /// as larger. The target is among the k largest if its rank is below k. `u32::MAX`, so never among them, for an
+    /// as larger, and NaN as -inf. The target is among the k largest if its rank is below k. `u32::MAX`, so never among them, for an
     /// ignored or non-finite row.
     pub rank: Vec<u32>,
     /// Number of ignored rows.

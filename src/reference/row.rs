@@ -123,10 +123,12 @@ impl Row {
         -(-self.surprisal(c)).exp_m1()
     }
 
-    /// Number of classes larger than the target; of equal logits the lower class index counts as larger.
+    /// Number of classes larger than the target; of equal logits the lower class index counts as larger, and NaN counts as -inf.
     pub(super) fn rank(&self, target: usize) -> usize {
-        let x_t = self.capped[target];
-        self.capped.iter().enumerate().filter(|&(c, &x)| x > x_t || (x == x_t && c < target)).count()
+        let size = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
+        let x_t = size(self.capped[target]);
+        let sizes = self.capped.iter().copied().map(size);
+        sizes.enumerate().filter(|&(c, x)| x > x_t || (x == x_t && c < target)).count()
     }
 
     /// `sum_c a_c * -log p_c`. A term whose factor is 0 is 0 even if its log-probability is -inf.

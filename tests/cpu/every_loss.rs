@@ -8,7 +8,7 @@ use crate::instructions;
 use half::{bf16, f16};
 use logloss::cpu::{self, LogitsMut, Outputs};
 use logloss::{
-    AnyLoss, Batch, Domain, Gradient, Layout, Logits, MultiMargin, Reduction, Request, Shape, TargetKind, Targets,
+    AnyLoss, Batch, Domain, Gradient, Layout, Logits, MultiMargin, Nll, Reduction, Request, Shape, TargetKind, Targets,
     Unit, reference,
 };
 
@@ -50,6 +50,18 @@ fn a_weight_of_0_removes_the_infinite_slopes_of_a_masked_target() {
             assert_close(&format!("{set:?}: gradient"), &got.gradient, &want.gradient, RELATIVE, 0.0);
             assert_close(&format!("{set:?}: losses"), &got.losses, &want.losses, RELATIVE, 0.0);
         }
+    }
+}
+
+#[test]
+fn nan_stands_where_minus_infinity_does() {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let logits = [nan, -inf, 1.0, -inf, nan, 1.0, nan, -inf, -inf, 1.0, nan, -inf];
+    let batch = Batch::new(Shape::new(4, 3), &logits, &[1, 0, 1, 2]);
+    for set in instructions() {
+        let got = cpu::evaluate_with(set, &Nll::default(), ALL, &batch).expect("a valid batch");
+        let order: Vec<_> = got.details.iter().map(|d| (d.rank, d.argmax)).collect();
+        assert_eq!(order, [(2, 2), (1, 2), (1, 0), (2, 0)], "{set:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! lse, log-probability, argmax and rank of each row, ties above all.
 
-use logloss::gpu::Tuning;
+use logloss::gpu::{Team, Tuning};
 use logloss::{CrossEntropy, Nll, Reduction};
 
 use crate::case::{Case, IN_PLACE_WITH_DETAILS, Loss, SEPARATE_WITH_DETAILS, plain, reductions};
@@ -41,6 +41,23 @@ fn every_class_equal() {
         case.logits.fill(0.25);
         case.targets = (0..rows as i32).collect();
         case.check(&[SEPARATE_WITH_DETAILS], &[Tuning::default()]);
+    }
+}
+
+/// In the row of a log-probability that is NaN, but is not the target's.
+#[test]
+fn nan_stands_where_minus_infinity_does() {
+    let mut random = Random(7);
+    let nll = Loss::Nll(Nll { reduction: Reduction::Sum, ..Nll::default() });
+    for team in [None, Some(Team::Lane), Some(Team::Workgroup), Some(Team::Slices)] {
+        for classes in [3, 20, 130] {
+            let mut case = Case::random(nll.clone(), 41, classes);
+            case.logits
+                .iter_mut()
+                .for_each(|x| *x = random.pick(&[f32::NAN, f32::NEG_INFINITY, f32::NEG_INFINITY, -1.0]));
+            let tuning = Tuning { team, ..Tuning::default() };
+            case.check(&[SEPARATE_WITH_DETAILS, IN_PLACE_WITH_DETAILS], &[tuning]);
+        }
     }
 }
 

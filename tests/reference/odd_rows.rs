@@ -2,7 +2,7 @@
 
 use logloss::reference::{self, Evaluation, ReferenceLoss};
 use logloss::{
-    Batch, CrossEntropy, Divergence, Focal, KlDiv, Layout, LogitDivergence, MultiMargin, Reduction, Shape,
+    Batch, CrossEntropy, Divergence, Focal, KlDiv, Layout, LogitDivergence, MultiMargin, Nll, Reduction, Shape,
     SoftCrossEntropy,
 };
 
@@ -216,4 +216,11 @@ fn empty_batches() {
     // Samples without positions.
     let empty = Batch::new(Layout::planes(2, 3, 0).unwrap(), &[0.0_f32; 0], &[0.0_f32; 0]);
     assert_eq!(reference::evaluate(&batch_mean, &empty).unwrap().loss, 0.0);
+}
+
+#[test]
+fn nan_stands_where_minus_infinity_does() {
+    let rows = [[NAN, -INF, 1.0], [-INF, NAN, 1.0], [NAN, -INF, -INF], [1.0, NAN, -INF]];
+    let got = classes(&Nll::default(), &rows.concat(), &[1, 0, 1, 2]);
+    assert_eq!((got.rank, got.argmax), (vec![2, 1, 1, 2], vec![2, 2, 0, 0]));
 }
