@@ -93,10 +93,14 @@
 //! | [`cpu`] | the same losses on the CPU, on all cores, with vector instructions |
 //! | [`reference`](mod@reference) | the float64 oracle |
 //!
-//! `ARCHITECTURE.md` and `shaders/README.md` in the repository say how the pieces fit and why, and `docs/losses.md` what every loss
-//! supports.
+//! `ARCHITECTURE.md`, `shaders/README.md` and `src/cpu/README.md` in the repository say how the pieces fit and why, and
+//! `docs/losses.md` what every loss supports.
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(
+    target_arch = "wasm32",
+    allow(clippy::arc_with_non_send_sync, reason = "there wgpu's types are one thread's")
+)]
 
 mod any;
 pub mod batch;

@@ -9,8 +9,8 @@ use super::linear_model::Samples;
 use super::split::{Split, Table};
 
 /// Embedded, so that an example runs from any folder.
-const DIGITS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv"));
-const BREAST_CANCER: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv"));
+const DIGITS: &str = include_str!("../data/digits.csv");
+const BREAST_CANCER: &str = include_str!("../data/breast_cancer.csv");
 
 /// Of the rows of each class, every fifth is a test row: 20 % of the data.
 const TEST_EVERY: usize = 5;

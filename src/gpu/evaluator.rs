@@ -1,4 +1,4 @@
-//! Host slices in, numbers out: a blocking evaluation that keeps its buffers between batches.
+//! Host slices in, numbers out: an evaluation that keeps its buffers between batches.
 
 use super::device::Gpu;
 use super::kernel::Kernel;
@@ -10,7 +10,7 @@ use crate::{Batch, Error, Evaluation, Request, Result};
 
 /// A loss compiled for a [`Gpu`], evaluated on host slices.
 ///
-/// Uploads, computes, reads back and blocks. Buffers are kept and grow to the largest batch seen. For many batches one after
+/// Uploads, computes and reads back, and blocks meanwhile or does not. Buffers are kept and grow to the largest batch seen. For many batches one after
 /// another a [`Stream`](super::Stream) is faster.
 pub struct Evaluator<'g> {
     gpu: &'g Gpu,

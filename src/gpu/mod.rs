@@ -1,6 +1,7 @@
 //! The GPU layer: a loss is compiled for a device as a [`Kernel`] and recorded into the caller's encoder.
 //!
-//! [`Gpu`], [`Evaluator`] and [`Stream`] are for programs without a device of their own. [`plan`](fn@plan) is a pure function from a
+//! [`Gpu`], [`Evaluator`] and [`Stream`] are for programs without a device of their own. They block, but for what has `_async` in
+//! its name, which a browser needs. [`plan`](fn@plan) is a pure function from a
 //! shape and [`Caps`] to a [`Plan`]; [`Shader`] names what can be composed from the fragments in `shaders/`.
 
 mod answer;

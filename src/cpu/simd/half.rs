@@ -102,9 +102,10 @@ pub(in crate::cpu) unsafe fn store_f16<S: Simd>(vector: S::f32s, to: *mut f16, s
 #[inline(always)]
 pub(in crate::cpu) fn rounds_to_bf16<S: Simd>() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return super::has_avx512::<S>() && is_x86_feature_detected!("avx512bf16");
+    let has_instruction = is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
-    false
+    let has_instruction = false;
+    super::has_avx512::<S>() && has_instruction
 }
 
 /// Two vectors as one of bfloat16, rounded to nearest, ties to even; below the normal numbers 0.

@@ -45,7 +45,8 @@ pub enum Instructions {
     Avx2,
     /// NEON of 64-bit ARM: 4 lanes.
     Neon,
-    /// What every processor of the target has: SSE2 on x86-64, NEON on ARM, scalars elsewhere; 4 lanes.
+    /// What every processor of the target has: SSE2 on x86-64, NEON on ARM, SIMD128 in WebAssembly that is compiled with it, scalars
+    /// elsewhere; 4 lanes.
     Baseline,
 }
 
