@@ -1,8 +1,10 @@
 //! Divergences between two rows of logits on the CPU.
 
 use super::dense_rows::{self, DenseLoss, DenseRow, RowResult, RowScale};
-use super::simd::Simd;
-use super::wide::{Statistics, softmax};
+use super::simd::exp64::exp_of_negatives;
+use super::simd::log64::logarithms;
+use super::simd::{Select, Simd, SimdBase, SimdFloat};
+use super::wide::{LANES, softmax, total};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Divergence, LogitDivergence, Result};
 
@@ -25,32 +27,33 @@ impl DenseLoss for LogitDivergence {
     #[inline(always)]
     fn row<S: Simd>(&self, simd: S, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
         let temperature = f64::from(self.temperature);
-        let [of_targets, scaled] = &mut out.spare;
-        scaled.iter_mut().zip(row.targets).for_each(|(y, &t)| *y = f64::from(t) / temperature);
-        let targets = softmax(simd, scaled, of_targets)?;
-        let q_scale = row.statistics.scale();
-        let p_scale = targets.scale();
-        let class = |c: usize, of_targets: &[f64], scaled: &[f64]| {
-            let (p, q) = (of_targets[c] * p_scale, row.e[c] * q_scale);
-            (p, q, if p == 0.0 && q == 0.0 { 0.0 } else { log_ratio(row, &targets, scaled[c], c) })
-        };
-        let divergence = self.divergence;
-        let mut sum = 0.0;
-        for c in 0..row.y.len() {
-            let (p, q, v) = class(c, of_targets, scaled);
-            let (term, g) = match divergence {
-                Divergence::Kl => (kl_term(p, q, v), q - p),
-                Divergence::ReverseKl => (kl_term(q, p, -v), v),
-                Divergence::JensenShannon => {
-                    let (over_p, over_q) = (log_mean_exp(v), log_mean_exp(-v));
-                    let mean = 0.5 * p + 0.5 * q;
-                    (0.5 * (kl_term(p, mean, over_p) + kl_term(q, mean, over_q)), -0.5 * over_q)
-                }
-            };
-            sum += term;
-            out.gradient[c] = g;
+        let [e_targets, log_ratios] = &mut out.spare;
+        log_ratios.iter_mut().zip(row.targets).for_each(|(y, &t)| *y = f64::from(t) / temperature);
+        let targets = softmax(simd, log_ratios, e_targets)?;
+        let (q_scale, p_scale) = (row.statistics.scale(), targets.scale());
+        let probabilities = e_targets.iter().map(|e| e * p_scale).zip(row.e.iter().map(|e| e * q_scale));
+        for ((v, y), (p, q)) in log_ratios.iter_mut().zip(row.y).zip(probabilities.clone()) {
+            let log_ratio = targets.surprisal(*v) - row.statistics.surprisal(*y);
+            *v = if p == 0.0 && q == 0.0 { 0.0 } else { log_ratio };
         }
-        if divergence != Divergence::Kl {
+        if self.divergence == Divergence::JensenShannon {
+            log_means(simd, log_ratios, &mut out.gradient);
+        }
+        let classes = out.losses.iter_mut().zip(&mut out.gradient).zip(log_ratios.iter().zip(probabilities));
+        match self.divergence {
+            Divergence::Kl => classes.for_each(|((term, g), (&v, (p, q)))| (*term, *g) = (kl_term(p, q, v), q - p)),
+            Divergence::ReverseKl => classes.for_each(|((term, g), (&v, (p, q)))| (*term, *g) = (kl_term(q, p, -v), v)),
+            Divergence::JensenShannon => classes.for_each(|((term, g), (&v, (p, q)))| {
+                // log(m / p) and log(m / q): of the smaller ratio, and as much more as the other is larger.
+                let log_mean = *g;
+                let (over_p, over_q) = (log_mean + v.max(0.0), log_mean + (-v).max(0.0));
+                let mean = 0.5 * p + 0.5 * q;
+                *term = 0.5 * (kl_term(p, mean, over_p) + kl_term(q, mean, over_q));
+                *g = -0.5 * over_q;
+            }),
+        }
+        let sum = total(&out.losses);
+        if self.divergence != Divergence::Kl {
             // Through the softmax: q_j (g_j - sum q g).
             let mean = row.e.iter().zip(&out.gradient).fold(0.0, |sum, (e, g)| sum + times(e * q_scale, *g));
             for (g, e) in out.gradient.iter_mut().zip(row.e) {
@@ -64,23 +67,35 @@ impl DenseLoss for LogitDivergence {
     }
 }
 
-/// `log(q_c / p_c)`.
-fn log_ratio(row: &DenseRow<'_>, targets: &Statistics, target: f64, c: usize) -> f64 {
-    targets.surprisal(target) - row.statistics.surprisal(row.y[c])
+/// `b - a + a log(a / b)` given `v = log(b / a)`.
+#[inline(always)]
+fn kl_term(a: f64, b: f64, v: f64) -> f64 {
+    let near = a * v * v * (0.5 + v * (1.0 / 6.0 + v / 24.0));
+    let term = if v.abs() < 1e-3 { near } else { (b - a) - a * v };
+    if a == 0.0 { b } else { term }
 }
 
-/// `b - a + a log(a / b)` given `v = log(b / a)`.
-fn kl_term(a: f64, b: f64, v: f64) -> f64 {
-    match a {
-        0.0 => b,
-        _ if v.abs() < 1e-3 => a * v * v * (0.5 + v * (1.0 / 6.0 + v / 24.0)),
-        _ => (b - a) - a * v,
+/// Fills `to` with `log((1 + e^-|v|) / 2)` of every `v`.
+#[inline(always)]
+fn log_means<S: Simd>(simd: S, v: &[f64], to: &mut [f64]) {
+    let mut padded = [0.0; LANES];
+    for (v, to) in v.chunks(LANES).zip(to.chunks_mut(LANES)) {
+        padded[..v.len()].copy_from_slice(v);
+        for v in padded.chunks_exact_mut(S::f64s::LEN) {
+            log_mean(simd, S::f64s::from_slice(simd, v)).store_slice(v);
+        }
+        to.copy_from_slice(&padded[..to.len()]);
     }
 }
 
-/// `log((1 + e^v) / 2)`.
-fn log_mean_exp(v: f64) -> f64 {
-    if v > 1.0 { v + ((-v).exp_m1() / 2.0).ln_1p() } else { (v.exp_m1() / 2.0).ln_1p() }
+/// `log((1 + e^-|v|) / 2)`, near 0 by its series, whose rest is below `v^6 / 2880 < 4e-16`.
+#[inline(always)]
+fn log_mean<S: Simd>(simd: S, v: S::f64s) -> S::f64s {
+    let number = |x: f64| S::f64s::splat(simd, x);
+    let size = v.abs();
+    let far = logarithms(simd, exp_of_negatives(simd, -size).mul_add(number(0.5), number(0.5)));
+    let near = size * size.mul_add((size * size).mul_add(number(-1.0 / 192.0), number(0.125)), number(-0.5));
+    size.simd_lt(number(0.01)).select(near, far)
 }
 
 /// `probability * term`, where a class that does not occur contributes nothing.
