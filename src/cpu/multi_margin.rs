@@ -1,6 +1,6 @@
 //! Multi-class margin loss on the CPU.
 
-use super::wide::{Softmax, Statistics, weighted};
+use super::wide::{LogPartition, weighted};
 use super::{CpuLoss, Job, Outcome, RowTotals, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, MultiMargin, Result};
@@ -43,19 +43,17 @@ impl CpuLoss for MultiMargin {
                 let counts = matches!(label, Label::Class(_));
                 totals.push_loss(r, loss, is_finite || !counts, out.losses);
                 if !out.details.is_empty() {
-                    wide.clear();
-                    wide.extend(x.iter().map(|&x| f64::from(x)));
-                    let statistics = job.instructions.run(Softmax { y: wide, e });
-                    let lse = statistics.map_or(f64::NAN, Statistics::lse);
+                    let partition = job.instructions.run(LogPartition { x, y: wide, e });
+                    let (max, log_sum) = partition.unwrap_or((f64::NAN, f64::NAN));
                     let (log_prob, rank) = match label {
                         Label::Class(t) if is_finite => {
-                            let log_prob = statistics.map_or(f64::NAN, |s| -s.surprisal(wide[t]));
+                            let log_prob = (f64::from(x[t]) - max) - log_sum;
                             (log_prob as f32, order::rank(x, t))
                         }
                         Label::Class(_) => (f32::NAN, ABSENT),
                         Label::Ignored | Label::Bad => (0.0, ABSENT),
                     };
-                    out.details[i] = Details { lse: lse as f32, log_prob, argmax: order::argmax(x), rank };
+                    out.details[i] = Details { lse: (max + log_sum) as f32, log_prob, argmax: order::argmax(x), rank };
                 }
                 if let Some(writer) = &mut writer {
                     part.write_rows(writer, r, gradient);

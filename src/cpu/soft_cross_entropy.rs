@@ -1,27 +1,23 @@
 //! Categorical cross-entropy against class probabilities on the CPU.
 
-use super::dense_rows::{self, DenseLoss, DenseRow, RowResult, RowScale, cross_entropy};
-use super::simd::Simd;
+use super::dense_rows::{self, Classes, DenseLoss, RowScale, Terms};
+use super::simd::{Simd, SimdBase, SimdFloat};
+use super::wide::times;
 use super::{CpuLoss, Job, Outcome};
 use crate::{Result, SoftCrossEntropy};
 
-/// Cross-entropy of the factors `w_c * ((1 - e) * t_c + e/K)`.
+/// `a_c * -log p_c` with `a_c = w_c * ((1 - e) * t_c + e/K)`.
 impl DenseLoss for SoftCrossEntropy {
     fn scale(&self) -> RowScale {
         RowScale { softcap: self.softcap, temperature: self.temperature, z_loss: self.z_loss }
     }
 
     #[inline(always)]
-    fn row<S: Simd>(&self, _: S, row: &DenseRow<'_>, out: &mut RowResult) -> Option<f64> {
+    fn terms<S: Simd>(&self, simd: S, classes: usize, of: &Classes<S>) -> Terms<S> {
         let smoothing = f64::from(self.label_smoothing);
-        let uniform = smoothing / row.targets.len() as f64;
-        for (a, &t) in out.spare[0].iter_mut().zip(row.targets) {
-            *a = (1.0 - smoothing) * f64::from(t) + uniform;
-        }
-        if let Some(weights) = row.class_weights {
-            out.spare[0].iter_mut().zip(weights).for_each(|(a, &w)| *a *= f64::from(w));
-        }
-        Some(cross_entropy(row, out))
+        let uniform = S::f64s::splat(simd, smoothing / classes as f64);
+        let a = of.weight * of.t.mul_add(S::f64s::splat(simd, 1.0 - smoothing), uniform);
+        Terms { loss: times(simd, a, of.surprisal), slope: -a }
     }
 }
 

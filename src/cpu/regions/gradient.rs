@@ -4,7 +4,7 @@ use super::tile::{Lanes, Tile};
 use super::{Context, Overlap};
 use crate::Activation;
 use crate::cpu::simd::{Kernel, Simd};
-use crate::cpu::tensor::{LineWriter, Part};
+use crate::cpu::tensor::Part;
 use crate::cpu::wide::weighted;
 
 /// Memory of a thread.
@@ -72,7 +72,8 @@ impl<const N: usize> Kernel for Gradients<'_, '_, N> {
                 narrow.iter_mut().for_each(|to| to[i] = 0.0);
             }
             if let Some(writer) = &mut writer {
-                write(simd, part, writer, tile, narrow, row);
+                let rows = tile.first..tile.first + tile.n;
+                part.write_columns(simd, writer, rows, N, narrow.as_flattened(), row);
             }
         }
     }
@@ -134,28 +135,6 @@ fn through_sigmoid<const N: usize>(tile: &Tile<N>, by: &mut [Lanes<N>]) {
     for ((p, miss), g) in tile.p.iter().zip(&tile.miss).zip(by) {
         for i in 0..N {
             g[i] = if g[i] == 0.0 { 0.0 } else { g[i] * p[i] * miss[i] };
-        }
-    }
-}
-
-#[inline(always)]
-fn write<S: Simd, const N: usize>(
-    simd: S,
-    part: &mut Part<'_>,
-    writer: &mut LineWriter<'_>,
-    tile: &Tile<N>,
-    narrow: &[[f32; N]],
-    row: &mut Vec<f32>,
-) {
-    if part.layout().inner() > 1 {
-        for (class, column) in narrow.iter().enumerate() {
-            part.push_column(simd, writer, tile.first, class, &column[..tile.n]);
-        }
-    } else {
-        for i in 0..tile.n {
-            row.clear();
-            row.extend(narrow.iter().map(|column| column[i]));
-            part.write_rows(writer, tile.first + i, row);
         }
     }
 }

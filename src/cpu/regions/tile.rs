@@ -77,14 +77,16 @@ impl<const N: usize> Tile<N> {
                 (self.counts[i], self.labels[i]) = (true, class as u32);
             }
         }
-        columns(part, self.first, self.n, &mut self.x, &mut self.row);
+        let (classes, rows) = (part.layout().classes() as usize, self.first..self.first + self.n);
+        self.x.resize(classes, [0.0; N]);
+        part.read_columns(rows.clone(), N, self.x.as_flattened_mut(), &mut self.row);
         if let Some(targets) = &context.targets {
-            columns(&part.twin(targets), self.first, self.n, &mut self.dense, &mut self.row);
+            self.dense.resize(classes, [0.0; N]);
+            part.twin(targets).read_columns(rows, N, self.dense.as_flattened_mut(), &mut self.row);
         }
         for i in (0..self.n).filter(|&i| !self.counts[i]) {
             self.x.iter_mut().for_each(|x| x[i] = 0.0);
         }
-        let classes = self.x.len();
         for values in [&mut self.p, &mut self.miss] {
             values.resize(classes, [0.0; N]);
         }
@@ -175,23 +177,6 @@ impl<const N: usize> Tile<N> {
             }
         }
         self.finite = finite;
-    }
-}
-
-/// Reads `n` rows, class by class, and fills up with 0.
-#[inline(always)]
-fn columns<const N: usize>(part: &Part<'_>, first: usize, n: usize, to: &mut Vec<[f32; N]>, row: &mut Vec<f32>) {
-    let layout = part.layout();
-    to.resize(layout.classes() as usize, [0.0; N]);
-    to.iter_mut().for_each(|column| column[n..].fill(0.0));
-    if layout.inner() > 1 {
-        for (class, column) in to.iter_mut().enumerate() {
-            part.read_column(first, class, &mut column[..n]);
-        }
-    } else {
-        for i in 0..n {
-            to.iter_mut().zip(part.row(first + i, row)).for_each(|(column, &x)| column[i] = x);
-        }
     }
 }
 

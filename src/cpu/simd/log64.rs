@@ -34,9 +34,17 @@ pub(in crate::cpu) fn logarithms<S: Simd>(simd: S, x: S::f64s) -> S::f64s {
     x.simd_gt(number(0.0)).select(log, number(f64::NAN))
 }
 
+/// `log(1 + x)` of numbers from 0 on, within 1e-15 relative: what the sum rounds off is added to its logarithm.
+#[inline(always)]
+pub(in crate::cpu) fn logarithms_of_one_more<S: Simd>(simd: S, x: S::f64s) -> S::f64s {
+    let one = S::f64s::splat(simd, 1.0);
+    let sum = one + x;
+    logarithms(simd, sum) + (x - (sum - one)) / sum
+}
+
 #[cfg(test)]
 mod tests {
-    use super::logarithms;
+    use super::{logarithms, logarithms_of_one_more};
     use crate::cpu::Instructions;
     use crate::cpu::simd::{Kernel, Simd, SimdBase};
 
@@ -49,6 +57,33 @@ mod tests {
         fn run<S: Simd>(self, simd: S) {
             for x in self.0.chunks_exact_mut(S::f64s::LEN) {
                 logarithms(simd, S::f64s::from_slice(simd, x)).store_slice(x);
+            }
+        }
+    }
+
+    struct OneMore<'a>(&'a mut [f64]);
+
+    impl Kernel for OneMore<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            for x in self.0.chunks_exact_mut(S::f64s::LEN) {
+                logarithms_of_one_more(simd, S::f64s::from_slice(simd, x)).store_slice(x);
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_of_one_more_than_all_sizes() {
+        let numbers: Vec<f64> =
+            (0..8000).map(|i| if i < 8 { 0.0 } else { (0.02 * f64::from(i - 7000)).exp2() }).collect();
+        for set in Instructions::ALL.into_iter().filter(|set| set.is_available()) {
+            let mut got = numbers.clone();
+            set.run(OneMore(&mut got));
+            for (x, got) in numbers.iter().zip(&got) {
+                let want = x.ln_1p();
+                assert!((got - want).abs() <= 1e-15 * want, "{set:?}: log(1 + {x:e}) is {got:e}, want {want:e}");
             }
         }
     }

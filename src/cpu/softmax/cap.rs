@@ -43,16 +43,10 @@ pub(in crate::cpu) fn cap<S: Simd>(simd: S, logits: &[f32], softcap: f32, capped
 
 /// One logit, capped: `y` in float32, and what that rounds off.
 pub(super) fn cap_one(logit: f32, softcap: f32) -> (f32, f32) {
-    let (y, _) = cap_wide(logit.into(), softcap.into());
-    (y as f32, (y - f64::from(y as f32)) as f32)
-}
-
-/// `y` and `dy/dx` of a logit, in float64.
-#[inline(always)]
-pub(in crate::cpu) fn cap_wide(x: f64, softcap: f64) -> (f64, f64) {
+    let (x, softcap) = (f64::from(logit), f64::from(softcap));
     let u = exp_of_negative(x.abs() * (-2.0 / softcap));
-    let reciprocal = 1.0 / (1.0 + u);
-    ((softcap * (1.0 - u) * reciprocal).copysign(x), 4.0 * u * reciprocal * reciprocal)
+    let y = (softcap * (1.0 - u) * (1.0 / (1.0 + u))).copysign(x);
+    (y as f32, (y - f64::from(y as f32)) as f32)
 }
 
 /// Of a vector, `y` in float32, what that rounds off, and `dy/dx`. With `u = exp(-2 |x| / softcap)`:
@@ -65,16 +59,16 @@ pub(in crate::cpu) fn cap_wide(x: f64, softcap: f64) -> (f64, f64) {
 #[inline(always)]
 fn vector<S: Simd>(simd: S, x: S::f32s, softcap: f64) -> [S::f32s; 3] {
     let (x, x_high) = x.widen();
-    let (y, slope) = half(simd, x, softcap);
-    let (y_high, slope_high) = half(simd, x_high, softcap);
+    let (y, slope) = cap_vector(simd, x, softcap);
+    let (y_high, slope_high) = cap_vector(simd, x_high, softcap);
     let rounded = y.narrow(y_high);
     let (back, back_high) = rounded.widen();
     [rounded, (y - back).narrow(y_high - back_high), slope.narrow(slope_high)]
 }
 
-/// As [`cap_wide`], of a vector.
+/// As [`cap_one`], in float64 and with the derivative.
 #[inline(always)]
-fn half<S: Simd>(simd: S, x: S::f64s, softcap: f64) -> (S::f64s, S::f64s) {
+pub(in crate::cpu) fn cap_vector<S: Simd>(simd: S, x: S::f64s, softcap: f64) -> (S::f64s, S::f64s) {
     let one = S::f64s::splat(simd, 1.0);
     let u = exp_of_negatives(simd, x.abs() * S::f64s::splat(simd, -2.0 / softcap));
     let reciprocal = one / (one + u);

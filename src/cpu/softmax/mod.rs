@@ -31,7 +31,7 @@ mod tally;
 mod tile;
 mod turn;
 
-pub(super) use cap::cap_wide;
+pub(super) use cap::cap_vector;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions, TILES};
 pub(super) use row::row_statistics;
 

@@ -185,4 +185,31 @@ impl Part<'_> {
             }
         });
     }
+
+    /// Logits of neighbouring rows, class by class, `stride` numbers from class to class; behind the last row's are 0.
+    #[inline(always)]
+    pub(in crate::cpu) fn read_columns(
+        &self,
+        rows: Range<usize>,
+        stride: usize,
+        to: &mut [f32],
+        buffer: &mut Vec<f32>,
+    ) {
+        let (n, classes) = (rows.len(), self.layout().classes() as usize);
+        assert!(n <= stride && to.len() == classes * stride);
+        if n < stride {
+            to.chunks_exact_mut(stride).for_each(|column| column[n..].fill(0.0));
+        }
+        if self.layout().inner() > 1 {
+            for (class, column) in to.chunks_exact_mut(stride).enumerate() {
+                self.read_column(rows.start, class, &mut column[..n]);
+            }
+            return;
+        }
+        for (i, row) in self.rows_together(rows.start, n, buffer).chunks_exact(classes).enumerate() {
+            for (column, &x) in to.chunks_exact_mut(stride).zip(row) {
+                column[i] = x;
+            }
+        }
+    }
 }

@@ -109,6 +109,34 @@ impl Part<'_> {
         });
     }
 
+    /// Writes the gradients of neighbouring rows that lie class by class, `stride` numbers from class to class.
+    #[inline(always)]
+    pub(in crate::cpu) fn write_columns<S: Simd>(
+        &mut self,
+        simd: S,
+        writer: &mut LineWriter<'_>,
+        rows: Range<usize>,
+        stride: usize,
+        columns: &[f32],
+        buffer: &mut Vec<f32>,
+    ) {
+        let (n, classes) = (rows.len(), self.layout().classes() as usize);
+        assert!(n <= stride && columns.len() == classes * stride);
+        if self.layout().inner() > 1 {
+            for (class, column) in columns.chunks_exact(stride).enumerate() {
+                self.push_column(simd, writer, rows.start, class, &column[..n]);
+            }
+            return;
+        }
+        buffer.resize(n * classes, 0.0);
+        for (i, row) in buffer.chunks_exact_mut(classes).enumerate() {
+            for (value, column) in row.iter_mut().zip(columns.chunks_exact(stride)) {
+                *value = column[i];
+            }
+        }
+        self.write_rows(writer, rows.start, buffer);
+    }
+
     /// Starts the gradient of whole rows without gaps.
     #[inline(always)]
     pub(in crate::cpu) fn start_rows(&self, writer: &mut LineWriter<'_>, rows: Range<usize>) {
