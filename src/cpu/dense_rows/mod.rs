@@ -62,7 +62,7 @@ pub(super) struct RowScale {
 
 /// Classes up to which rows lie across the lanes: where their classes are neighbours, and where they lie apart. Tiles of more would
 /// not stay in the second cache.
-const ACROSS: usize = 64;
+const ACROSS: usize = 256;
 const PLANES_ACROSS: usize = 1024;
 
 /// Evaluates a loss of dense rows.
