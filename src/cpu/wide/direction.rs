@@ -8,6 +8,9 @@ use crate::cpu::tensor::{LineWriter, Part};
 
 /// A tile is read, computed and written by as many numbers as [`wide_len`] says.
 pub(in crate::cpu) trait Direction: Send + Sync {
+    /// The most rows of a tile.
+    const MOST_ROWS: usize;
+
     /// Rows of a tile.
     fn rows<S: Simd>() -> usize;
 
@@ -69,6 +72,8 @@ fn fold<S: Simd>(wide: Wide<S>, of: impl Fn(S::f64s, S::f64s) -> S::f64s, of_two
 }
 
 impl Direction for Along {
+    const MOST_ROWS: usize = 1;
+
     #[inline(always)]
     fn rows<S: Simd>() -> usize {
         1
@@ -144,6 +149,8 @@ impl Direction for Along {
 }
 
 impl Direction for Across {
+    const MOST_ROWS: usize = MAX_WIDE;
+
     #[inline(always)]
     fn rows<S: Simd>() -> usize {
         wide_len::<S>()
