@@ -15,7 +15,7 @@ impl RegionLoss for DiceFocal {
     }
 
     fn position(&self) -> (f64, Option<(f64, PositionLoss)>) {
-        (self.lambda_dice.into(), Some((self.lambda_focal.into(), PositionLoss::Focal(self.gamma.into()))))
+        (self.lambda_dice.into(), Some((self.lambda_focal.into(), PositionLoss::focal(self.gamma))))
     }
 }
 

@@ -1,8 +1,8 @@
 //! A tile of rows: their losses, and the gradient.
 
 use super::{Classes, DenseLoss};
-use crate::cpu::simd::{Select, Simd, SimdBase, SimdFloat};
-use crate::cpu::wide::{Direction, Statistics, Wide, WideMask, load, load_narrow, splat, store, wide_len};
+use crate::cpu::simd::{Select, Simd, SimdBase};
+use crate::cpu::wide::{Chain, Direction, Statistics, Wide, WideMask, load, load_narrow, splat, store, wide_len};
 
 /// Tiles of one shape.
 pub(super) struct Tile<'a, S: Simd> {
@@ -127,9 +127,7 @@ impl<S: Simd> Tile<'_, S> {
         sums
     }
 
-    /// Calls `visit` with the derivatives by the scaled logits, and with where in the tile they are: `h_j - q_j sum_c h_c`.
-    ///
-    /// Of the most probable class, whose `q` is 1 less a small number, that is the same number of the sum less what the others have.
+    /// Calls `visit` with the derivatives by the scaled logits, and with where in the tile they are.
     #[inline(always)]
     pub(super) fn gradient<D: Direction>(
         &self,
@@ -138,18 +136,12 @@ impl<S: Simd> Tile<'_, S> {
         z_loss: &ZLoss<S>,
         mut visit: impl FnMut(usize, &Wide<S>),
     ) {
-        let (n, of_logits) = (wide_len::<S>(), &self.of_logits);
-        let (mut factors, mut of_top) = (z_loss.slopes(simd), sums.others);
-        for i in 0..factors.len() {
-            let (total, scale) = (sums.top[i] + sums.others[i], of_logits.scale[i]);
-            of_top[i] = total * (of_logits.rest[i] * scale) - of_top[i] + factors[i] * scale;
-            factors[i] = (factors[i] - total) * scale;
-        }
+        let n = wide_len::<S>();
+        let chain = Chain::new(&self.of_logits, &sums.top, &sums.others, &z_loss.slopes(simd));
         for (k, (h, e)) in self.y.chunks_exact(n).zip(self.e.chunks_exact(n)).enumerate() {
             let (mut gradient, e, classes) = (load(simd, h), load(simd, e), D::classes(simd, k * n));
             for (i, g) in gradient.iter_mut().enumerate() {
-                let others = e[i].mul_add(factors[i], *g);
-                *g = of_logits.top[i].simd_eq(classes[i]).select(of_top[i], others);
+                *g = chain.by_logit(i, classes[i], *g, e[i]);
             }
             visit(k * n, &gradient);
         }

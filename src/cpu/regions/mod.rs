@@ -14,12 +14,11 @@ use std::ops::Range;
 
 use super::survey::tree_sum;
 use super::tensor::Tensor;
-use super::wide::weighted;
+use super::wide::{MAX_WIDE, weighted};
 use super::{Job, Outcome};
 use crate::{Activation, Logits, Reduction, Regions, Result, Targets, Unit};
-use gradient::{Gradients, Scratch};
+use gradient::Gradients;
 use sums::Sums;
-use tile::Tile;
 
 /// Sums over the positions of a class in a sample; or the derivatives of a loss by them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,12 +36,21 @@ pub(super) struct Overlap {
 }
 
 impl Overlap {
+    /// How many sums these are.
+    const SUMS: usize = 5;
+
     fn add(&mut self, other: &Self) {
         self.tp += other.tp;
         self.fp += other.fp;
         self.fn_ += other.fn_;
         self.squares += other.squares;
         self.targets += other.targets;
+    }
+}
+
+impl From<[f64; Overlap::SUMS]> for Overlap {
+    fn from([tp, fp, fn_, squares, targets]: [f64; Self::SUMS]) -> Self {
+        Self { tp, fp, fn_, squares, targets }
     }
 }
 
@@ -71,26 +79,11 @@ struct Context<'a> {
     classes: Range<usize>,
 }
 
-/// Positions of a part, about.
+/// Logits of a part, about.
 const PART: usize = 1 << 14;
 
-/// Positions of a tile, and the classes up to which the second cache has room for so many.
-const TILE: usize = 32;
-const CLASSES: u32 = 256;
-
-/// Positions of a tile of more classes: a vector.
-const SMALL_TILE: usize = 8;
-
 /// Evaluates a loss of regions.
-pub(super) fn run(loss: &impl RegionLoss, job: Job<'_>) -> Result<Outcome> {
-    if job.tensor.layout().classes() <= CLASSES {
-        run_tiles::<TILE>(loss, job)
-    } else {
-        run_tiles::<SMALL_TILE>(loss, job)
-    }
-}
-
-fn run_tiles<const N: usize>(loss: &impl RegionLoss, mut job: Job<'_>) -> Result<Outcome> {
+pub(super) fn run(loss: &impl RegionLoss, mut job: Job<'_>) -> Result<Outcome> {
     let mut survey = job.survey()?;
     let layout = *job.tensor.layout();
     let Unit::Region(regions) = job.definition.unit else {
@@ -106,11 +99,11 @@ fn run_tiles<const N: usize>(loss: &impl RegionLoss, mut job: Job<'_>) -> Result
     let (factor, position) = loss.position();
     let activation = loss.activation();
     let context = Context { activation, position, job: &job, targets, regions, classes: classes.clone() };
-    let length = (PART / all_classes.max(1)).clamp(1, 4096).next_power_of_two();
+    let length = (PART / all_classes.max(1)).clamp(MAX_WIDE, 4096).next_power_of_two();
     let parts = (layout.rows() as usize).div_ceil(length);
 
-    let sums = job.tensor.for_rows(length, vec![(); parts], Tile::<N>::default, |part, (), tile| {
-        job.instructions.run(Sums { context: &context, part, tile })
+    let sums = job.tensor.for_rows(length, vec![(); parts], sums::Scratch::default, |part, (), scratch| {
+        job.instructions.run(Sums { context: &context, part, scratch })
     });
     let (samples, per_sample) = regions.shape(&layout);
     let mut overlaps = vec![Overlap::default(); samples as usize * classes.len()];
@@ -148,7 +141,7 @@ fn run_tiles<const N: usize>(loss: &impl RegionLoss, mut job: Job<'_>) -> Result
     });
     if job.tensor.has_gradient() {
         let scale = survey.gradient_scale;
-        job.tensor.for_rows(length, vec![(); parts], Scratch::<N>::default, |part, (), scratch| {
+        job.tensor.for_rows(length, vec![(); parts], gradient::Scratch::default, |part, (), scratch| {
             let derivatives = &overlaps;
             job.instructions.run(Gradients {
                 context: &context,
@@ -174,6 +167,10 @@ fn run_tiles<const N: usize>(loss: &impl RegionLoss, mut job: Job<'_>) -> Result
 impl Context<'_> {
     fn sample(&self, row: usize) -> usize {
         if self.regions.samples_together { 0 } else { row / self.job.tensor.layout().inner() as usize }
+    }
+
+    fn all_classes(&self) -> usize {
+        self.job.tensor.layout().classes() as usize
     }
 
     fn class_weight(&self, class: usize) -> f64 {

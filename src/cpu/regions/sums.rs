@@ -1,9 +1,10 @@
 //! The first pass: overlaps of predictions and targets.
 
-use super::tile::{Tile, total};
+use super::tile::{Predictions, Tile, none, number};
 use super::{Context, Overlap};
-use crate::cpu::simd::{Kernel, Simd};
+use crate::cpu::simd::{Kernel, Simd, SimdBase};
 use crate::cpu::tensor::Part;
+use crate::cpu::wide::{MAX_WIDE, WIDE, Wide, store};
 
 /// What a part adds up.
 pub(super) struct PartSums {
@@ -16,19 +17,27 @@ pub(super) struct PartSums {
     pub(super) first_non_finite: Option<usize>,
 }
 
-pub(super) struct Sums<'a, 'p, const N: usize> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) part: &'a mut Part<'p>,
-    pub(super) tile: &'a mut Tile<N>,
+/// Memory of a thread.
+#[derive(Default)]
+pub(super) struct Scratch {
+    tile: Tile,
+    /// Shape (classes in regions, sums of an overlap, lanes of a vector): those of the sample that is being read.
+    running: Vec<f64>,
 }
 
-impl<const N: usize> Kernel for Sums<'_, '_, N> {
+pub(super) struct Sums<'a, 'p> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) part: &'a mut Part<'p>,
+    pub(super) scratch: &'a mut Scratch,
+}
+
+impl Kernel for Sums<'_, '_> {
     type Output = PartSums;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> PartSums {
-        let Self { context, part, tile } = self;
-        let classes = context.classes.len();
+        let Self { context, part, scratch: Scratch { tile, running } } = self;
+        let (classes, lanes) = (context.classes.len(), S::f64s::LEN);
         let rows = part.rows();
         let (first_sample, last_sample) = (context.sample(rows.start), context.sample(rows.end.max(1) - 1));
         let mut sums = PartSums {
@@ -38,43 +47,77 @@ impl<const N: usize> Kernel for Sums<'_, '_, N> {
             non_finite: 0,
             first_non_finite: None,
         };
+        running.clear();
+        running.resize(classes * Overlap::SUMS * lanes, 0.0);
         let mut next = rows.start;
         while next < rows.end {
-            tile.read(simd, context, part, next..rows.end);
+            let positions = tile.read(simd, context, part, next..rows.end);
             next += tile.n;
+            let (sample, of_first) = tile.samples(context).next().expect("a tile has positions");
+            let is_one = of_first.len() == tile.n;
             // A NaN of the background reaches no loss without it, other than one of the positions.
-            let mut lost = [false; N];
+            let mut lost = none(simd);
             for (k, class) in context.classes.clone().enumerate() {
-                let (p, miss, t) = (&tile.p[class], &tile.miss[class], tile.targets(class));
-                let [mut tp, mut fp, mut fn_, mut squares] = [[0.0; N]; 4];
-                for i in 0..N {
-                    tp[i] = p[i] * t[i];
-                    fp[i] = p[i] * (1.0 - t[i]);
-                    fn_[i] = miss[i] * t[i];
-                    squares[i] = (fp[i] - fn_[i]) * (fp[i] - fn_[i]);
-                    lost[i] |= p[i].is_nan();
+                let predictions = positions.predictions(simd, tile, class);
+                for (lost, p) in lost.iter_mut().zip(&predictions.p) {
+                    *lost |= !p.simd_eq(*p);
                 }
-                for (sample, of) in tile.samples(context) {
-                    let total = |lanes| total(lanes, &of, tile.n);
-                    sums.overlaps[(sample - first_sample) * classes + k].add(&Overlap {
-                        tp: total(&tp),
-                        fp: total(&fp),
-                        fn_: total(&fn_),
-                        squares: total(&squares),
-                        targets: total(&t),
-                    });
+                let terms = terms(simd, &predictions, &positions.targets(simd, tile, class));
+                if is_one {
+                    let running = &mut running[k * Overlap::SUMS * lanes..][..Overlap::SUMS * lanes];
+                    for ([a, b, c, d], sums) in terms.into_iter().zip(running.chunks_exact_mut(lanes)) {
+                        (S::f64s::from_slice(simd, sums) + ((a + b) + (c + d))).store_slice(sums);
+                    }
+                } else {
+                    let mut of_lanes = [[0.0; MAX_WIDE]; Overlap::SUMS];
+                    of_lanes.iter_mut().zip(&terms).for_each(|(lanes, terms)| store::<S>(terms, lanes));
+                    for (sample, of) in tile.samples(context) {
+                        let overlap = of_lanes.map(|lanes| lanes[of.clone()].iter().sum());
+                        sums.overlaps[(sample - first_sample) * classes + k].add(&Overlap::from(overlap));
+                    }
+                }
+            }
+            if is_one && (next == rows.end || context.sample(next) != sample) {
+                let overlaps = &mut sums.overlaps[(sample - first_sample) * classes..];
+                for (overlap, sums) in overlaps.iter_mut().zip(running.chunks_exact_mut(Overlap::SUMS * lanes)) {
+                    let mut totals = [0.0; Overlap::SUMS];
+                    totals.iter_mut().zip(sums.chunks_exact(lanes)).for_each(|(to, sums)| *to = sums.iter().sum());
+                    overlap.add(&Overlap::from(totals));
+                    sums.fill(0.0);
                 }
             }
             if let Some((_, position)) = context.position {
-                let losses = position.losses(context, tile);
-                sums.position_loss += total(&losses, &(0..tile.n), tile.n);
-                (0..N).for_each(|i| lost[i] |= !tile.finite[i]);
+                sums.position_loss += total::<S>(&position.losses(simd, context, tile, &positions));
+                lost.iter_mut().zip(&positions.finite).for_each(|(lost, finite)| *lost |= !*finite);
             }
-            for i in (0..tile.n).filter(|&i| lost[i] && tile.counts[i]) {
+            let mut of_lanes = [0.0; MAX_WIDE];
+            store::<S>(&number(simd, &lost), &mut of_lanes);
+            for i in (0..tile.n).filter(|&i| of_lanes[i] != 0.0) {
                 sums.non_finite += 1;
                 sums.first_non_finite.get_or_insert(tile.first + i);
             }
         }
         sums
     }
+}
+
+/// What a class of each position adds to the sums of an [`Overlap`].
+#[inline(always)]
+fn terms<S: Simd>(simd: S, of: &Predictions<S>, targets: &Wide<S>) -> [Wide<S>; Overlap::SUMS] {
+    let one = S::f64s::splat(simd, 1.0);
+    let [mut tp, mut fp, mut fn_, mut squares] = [of.p; 4];
+    for i in 0..WIDE {
+        tp[i] = of.p[i] * targets[i];
+        fp[i] = of.p[i] * (one - targets[i]);
+        fn_[i] = of.miss[i] * targets[i];
+        squares[i] = (fp[i] - fn_[i]) * (fp[i] - fn_[i]);
+    }
+    [tp, fp, fn_, squares, *targets]
+}
+
+#[inline(always)]
+fn total<S: Simd>([a, b, c, d]: &Wide<S>) -> f64 {
+    let mut lanes = [0.0; MAX_WIDE];
+    ((*a + *b) + (*c + *d)).store_slice(&mut lanes[..S::f64s::LEN]);
+    lanes.iter().sum()
 }

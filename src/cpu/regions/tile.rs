@@ -1,99 +1,134 @@
-//! Neighbouring positions, side by side in memory, and what their logits predict.
+//! Neighbouring positions, a lane each, and what their logits predict.
 
 use std::ops::Range;
 
 use super::Context;
 use crate::Activation;
 use crate::cpu::simd::exp64::exp_of_negatives;
-use crate::cpu::simd::{Simd, SimdBase};
+use crate::cpu::simd::{Select, Simd, SimdBase};
 use crate::cpu::tensor::Part;
+use crate::cpu::wide::{
+    Across, MAX_WIDE, Statistics, WIDE, Wide, WideMask, load, load_narrow, softmax, splat, store, wide_len,
+};
 use crate::totals::Label;
 
-/// A number a position. Loops over them have no branches and are compiled to vectors.
-pub(super) type Lanes<const N: usize> = [f64; N];
+/// What the label of dense targets is: none of the classes.
+const NONE: usize = usize::MAX;
 
-/// No class.
-const NONE: u32 = u32::MAX;
-
-/// `N` positions, class by class. Those that are ignored, or that fill up the tile, have logits of 0, no targets and predictions of 0.
-pub(super) struct Tile<const N: usize> {
+/// Positions, class by class. Those that are ignored, or that fill up the tile, do not count: they have logits of 0 and no targets.
+#[derive(Default)]
+pub(super) struct Tile {
     pub(super) first: usize,
     /// How many there are.
     pub(super) n: usize,
-    pub(super) x: Vec<[f32; N]>,
+    x: Vec<f32>,
     /// Dense targets.
-    dense: Vec<[f32; N]>,
-    /// Target classes.
-    labels: [u32; N],
-    /// Neither ignored nor padding.
-    pub(super) counts: [bool; N],
-    /// Predictions, and what they are short of 1.
-    pub(super) p: Vec<Lanes<N>>,
-    pub(super) miss: Vec<Lanes<N>>,
-    /// Whether the predictions of all classes are finite.
-    pub(super) finite: [bool; N],
-    /// Of a softmax: the largest logit, its class, and the sum of the others' `exp(x - max)`.
-    pub(super) max: Lanes<N>,
-    pub(super) top: [u32; N],
-    pub(super) rest: Lanes<N>,
+    dense: Vec<f32>,
+    y: Vec<f64>,
+    /// `exp(x - max)` of a softmax, `exp(-|x|)` of a sigmoid.
+    e: Vec<f64>,
     row: Vec<f32>,
 }
 
-impl<const N: usize> Default for Tile<N> {
-    fn default() -> Self {
-        let none = [0.0; N];
-        Self {
-            first: 0,
-            n: 0,
-            x: Vec::new(),
-            dense: Vec::new(),
-            labels: [NONE; N],
-            counts: [false; N],
-            p: Vec::new(),
-            miss: Vec::new(),
-            finite: [false; N],
-            max: none,
-            top: [0; N],
-            rest: none,
-            row: Vec::new(),
-        }
-    }
+/// What a tile's positions have, a lane each.
+pub(super) struct Positions<S: Simd> {
+    activation: Predictor<S>,
+    /// Target classes; NaN of positions that do not count.
+    labels: Wide<S>,
+    pub(super) counts: WideMask<S>,
+    /// Whether the predictions of all classes are finite.
+    pub(super) finite: WideMask<S>,
 }
 
-impl<const N: usize> Tile<N> {
-    /// Reads the first positions of a range, as many as there is room for, and predicts. Where samples are as large as a tile, it
-    /// holds positions of one.
+enum Predictor<S: Simd> {
+    /// `p = scale * e`, and what the largest is short of 1.
+    Softmax {
+        statistics: Statistics<S>,
+        scale: Wide<S>,
+        miss_of_top: Wide<S>,
+    },
+    Sigmoid,
+}
+
+/// Predictions of a class, and what they are short of 1.
+pub(super) struct Predictions<S: Simd> {
+    pub(super) p: Wide<S>,
+    pub(super) miss: Wide<S>,
+}
+
+impl Tile {
+    /// Reads the first positions of a range, as many as there are lanes, and predicts. Where samples are as large as a tile, it holds
+    /// positions of one.
     #[inline(always)]
-    pub(super) fn read<S: Simd>(&mut self, simd: S, context: &Context<'_>, part: &mut Part<'_>, rows: Range<usize>) {
-        let inner = part.layout().inner() as usize;
-        let of_sample = if inner < N { rows.len() } else { inner - rows.start % inner };
-        (self.first, self.n) = (rows.start, N.min(rows.len()).min(of_sample));
-        self.counts = [false; N];
-        self.labels = [NONE; N];
-        for i in 0..self.n {
-            let label =
-                if context.targets.is_some() { Label::Class(NONE as usize) } else { context.job.label(self.first + i) };
+    pub(super) fn read<S: Simd>(
+        &mut self,
+        simd: S,
+        context: &Context<'_>,
+        part: &mut Part<'_>,
+        rows: Range<usize>,
+    ) -> Positions<S> {
+        let (n, inner, classes) = (wide_len::<S>(), part.layout().inner() as usize, part.layout().classes() as usize);
+        let of_sample = if inner < n { rows.len() } else { inner - rows.start % inner };
+        (self.first, self.n) = (rows.start, n.min(rows.len()).min(of_sample));
+        let rows = self.first..self.first + self.n;
+        self.x.resize(classes * n, 0.0);
+        part.read_columns(rows.clone(), n, &mut self.x, &mut self.row);
+        if let Some(targets) = &context.targets {
+            self.dense.resize(classes * n, 0.0);
+            part.twin(targets).read_columns(rows.clone(), n, &mut self.dense, &mut self.row);
+        }
+
+        let mut labels = [f64::NAN; MAX_WIDE];
+        for (i, row) in rows.enumerate() {
+            let label = if context.targets.is_some() { Label::Class(NONE) } else { context.job.label(row) };
             if let Label::Class(class) = label {
-                (self.counts[i], self.labels[i]) = (true, class as u32);
+                labels[i] = class as f64;
+            } else {
+                self.x.iter_mut().skip(i).step_by(n).for_each(|x| *x = 0.0);
             }
         }
-        let (classes, rows) = (part.layout().classes() as usize, self.first..self.first + self.n);
-        self.x.resize(classes, [0.0; N]);
-        part.read_columns(rows.clone(), N, self.x.as_flattened_mut(), &mut self.row);
-        if let Some(targets) = &context.targets {
-            self.dense.resize(classes, [0.0; N]);
-            part.twin(targets).read_columns(rows, N, self.dense.as_flattened_mut(), &mut self.row);
+        let labels = load(simd, &labels);
+        let mut counts = none(simd);
+        counts.iter_mut().zip(&labels).for_each(|(counts, label)| *counts = label.simd_eq(*label));
+
+        self.e.resize(classes * n, 0.0);
+        let (activation, finite) = match context.activation {
+            Activation::Softmax => self.softmax(simd, &counts),
+            Activation::Sigmoid => (Predictor::Sigmoid, self.sigmoid(simd)),
+        };
+        Positions { activation, labels, counts, finite }
+    }
+
+    #[inline(always)]
+    fn softmax<S: Simd>(&mut self, simd: S, counts: &WideMask<S>) -> (Predictor<S>, WideMask<S>) {
+        let n = wide_len::<S>();
+        self.y.resize(self.x.len(), 0.0);
+        for (x, y) in self.x.chunks_exact(n).zip(self.y.chunks_exact_mut(n)) {
+            store::<S>(&load_narrow(simd, x), y);
         }
-        for i in (0..self.n).filter(|&i| !self.counts[i]) {
-            self.x.iter_mut().for_each(|x| x[i] = 0.0);
+        let statistics = softmax::<S, Across>(simd, &self.y, &mut self.e);
+        let (mut scale, mut miss_of_top) = (statistics.scale, statistics.rest);
+        let (zero, nan) = (S::f64s::splat(simd, 0.0), S::f64s::splat(simd, f64::NAN));
+        for i in 0..scale.len() {
+            scale[i] = counts[i].select(statistics.finite[i].select(scale[i], nan), zero);
+            miss_of_top[i] *= scale[i];
         }
-        for values in [&mut self.p, &mut self.miss] {
-            values.resize(classes, [0.0; N]);
+        (Predictor::Softmax { statistics, scale, miss_of_top }, statistics.finite)
+    }
+
+    #[inline(always)]
+    fn sigmoid<S: Simd>(&mut self, simd: S) -> WideMask<S> {
+        let (n, mut finite) = (wide_len::<S>(), none(simd));
+        finite.iter_mut().for_each(|finite| *finite = !*finite);
+        for (x, e) in self.x.chunks_exact(n).zip(self.e.chunks_exact_mut(n)) {
+            let mut x = load_narrow(simd, x);
+            for (x, finite) in x.iter_mut().zip(&mut finite) {
+                *finite &= x.simd_eq(*x);
+                *x = exp_of_negatives(simd, -x.abs());
+            }
+            store::<S>(&x, e);
         }
-        match context.activation {
-            Activation::Softmax => self.softmax(simd),
-            Activation::Sigmoid => self.sigmoid(simd),
-        }
+        finite
     }
 
     /// The samples of the tile's positions, each with its share of them.
@@ -109,97 +144,84 @@ impl<const N: usize> Tile<N> {
         })
     }
 
+    /// Logits of a class.
+    #[inline(always)]
+    pub(super) fn logits<S: Simd>(&self, simd: S, class: usize) -> Wide<S> {
+        load_narrow(simd, &self.x[class * wide_len::<S>()..])
+    }
+
+    /// `exp(x - max)` of a class, or `exp(-|x|)`.
+    #[inline(always)]
+    pub(super) fn exponentials<S: Simd>(&self, simd: S, class: usize) -> Wide<S> {
+        load(simd, &self.e[class * wide_len::<S>()..])
+    }
+}
+
+impl<S: Simd> Positions<S> {
+    /// Of a softmax.
+    #[inline(always)]
+    pub(super) fn statistics(&self) -> Option<&Statistics<S>> {
+        match &self.activation {
+            Predictor::Softmax { statistics, .. } => Some(statistics),
+            Predictor::Sigmoid => None,
+        }
+    }
+
     /// Targets of a class.
     #[inline(always)]
-    pub(super) fn targets(&self, class: usize) -> Lanes<N> {
-        let mut t = [0.0; N];
-        if let Some(dense) = self.dense.get(class) {
-            t.iter_mut().zip(dense).for_each(|(t, &dense)| *t = dense.into());
-        } else {
-            t.iter_mut().zip(&self.labels).for_each(|(t, &label)| *t = if label == class as u32 { 1.0 } else { 0.0 });
+    pub(super) fn targets(&self, simd: S, tile: &Tile, class: usize) -> Wide<S> {
+        if !tile.dense.is_empty() {
+            return load_narrow(simd, &tile.dense[class * wide_len::<S>()..]);
         }
-        t
+        let class = S::f64s::splat(simd, class as f64);
+        let mut targets = self.labels;
+        for t in &mut targets {
+            *t = t.simd_eq(class).select(S::f64s::splat(simd, 1.0), S::f64s::splat(simd, 0.0));
+        }
+        targets
     }
 
+    /// Predictions of a class; of a position that does not count they are 0.
     #[inline(always)]
-    fn softmax<S: Simd>(&mut self, simd: S) {
-        let (mut max, mut top) = ([f32::NEG_INFINITY; N], [0; N]);
-        for (class, x) in (0..).zip(&self.x) {
-            for i in 0..N {
-                let is_larger = x[i] > max[i];
-                max[i] = if is_larger { x[i] } else { max[i] };
-                top[i] = if is_larger { class } else { top[i] };
+    pub(super) fn predictions(&self, simd: S, tile: &Tile, class: usize) -> Predictions<S> {
+        let (one, zero) = (S::f64s::splat(simd, 1.0), S::f64s::splat(simd, 0.0));
+        let mut p = tile.exponentials(simd, class);
+        let mut miss = p;
+        match &self.activation {
+            Predictor::Softmax { statistics, scale, miss_of_top } => {
+                let class = S::f64s::splat(simd, class as f64);
+                for i in 0..p.len() {
+                    p[i] *= scale[i];
+                    miss[i] = statistics.top[i].simd_eq(class).select(miss_of_top[i], one - p[i]);
+                }
+            }
+            Predictor::Sigmoid => {
+                let x = tile.logits(simd, class);
+                for i in 0..p.len() {
+                    let larger = one / (one + p[i]);
+                    let (smaller, is_positive) = (p[i] * larger, x[i].simd_gt(zero));
+                    miss[i] = is_positive.select(smaller, larger);
+                    p[i] = self.counts[i].select(is_positive.select(larger, smaller), zero);
+                }
             }
         }
-        let mut rest = [0.0; N];
-        for ((class, x), e) in (0..).zip(&self.x).zip(&mut self.p) {
-            for i in 0..N {
-                e[i] = f64::from(x[i]) - f64::from(max[i]);
-            }
-            exponentials(simd, e);
-            for i in 0..N {
-                rest[i] += if class == top[i] { 0.0 } else { e[i] };
-            }
-        }
-        let mut scale = [0.0; N];
-        for i in 0..N {
-            // NaN is no largest logit, but it is in the sum.
-            self.finite[i] = max[i].is_finite() && !rest[i].is_nan();
-            self.max[i] = max[i].into();
-            let finite = if self.finite[i] { 1.0 / (1.0 + rest[i]) } else { f64::NAN };
-            scale[i] = if self.counts[i] { finite } else { 0.0 };
-        }
-        for ((class, p), miss) in (0..).zip(&mut self.p).zip(&mut self.miss) {
-            for i in 0..N {
-                p[i] *= scale[i];
-                miss[i] = if class == top[i] { rest[i] * scale[i] } else { 1.0 - p[i] };
-            }
-        }
-        (self.top, self.rest) = (top, rest);
-    }
-
-    #[inline(always)]
-    fn sigmoid<S: Simd>(&mut self, simd: S) {
-        let mut finite = [true; N];
-        for ((x, p), miss) in self.x.iter().zip(&mut self.p).zip(&mut self.miss) {
-            for i in 0..N {
-                p[i] = -f64::from(x[i]).abs();
-            }
-            exponentials(simd, p);
-            for i in 0..N {
-                let likely = 1.0 / (1.0 + p[i]);
-                let (larger, smaller) = (likely, p[i] * likely);
-                let is_positive = x[i] > 0.0;
-                miss[i] = if is_positive { smaller } else { larger };
-                let predicted = if is_positive { larger } else { smaller };
-                p[i] = if self.counts[i] { predicted } else { 0.0 };
-                finite[i] &= !x[i].is_nan();
-            }
-        }
-        self.finite = finite;
+        Predictions { p, miss }
     }
 }
 
-/// `exp(x)` of numbers up to 0.
+/// No lane.
 #[inline(always)]
-fn exponentials<S: Simd, const N: usize>(simd: S, x: &mut Lanes<N>) {
-    for x in x.chunks_exact_mut(S::f64s::LEN) {
-        exp_of_negatives(simd, S::f64s::from_slice(simd, x)).store_slice(x);
-    }
+pub(super) fn none<S: Simd>(simd: S) -> WideMask<S> {
+    let zero = S::f64s::splat(simd, 0.0);
+    [!zero.simd_eq(zero); WIDE]
 }
 
-/// Sum of some positions' numbers; those behind the last are 0.
+/// 1 of the lanes that are in `mask`, 0 of the others.
 #[inline(always)]
-pub(super) fn total<const N: usize>(lanes: &Lanes<N>, of: &Range<usize>, n: usize) -> f64 {
-    if of.len() < n {
-        return lanes[of.clone()].iter().sum();
+pub(super) fn number<S: Simd>(simd: S, mask: &WideMask<S>) -> Wide<S> {
+    let mut numbers = splat(simd, 1.0);
+    for (number, mask) in numbers.iter_mut().zip(mask) {
+        *number = mask.select(*number, S::f64s::splat(simd, 0.0));
     }
-    let (mut sums, mut left) = (*lanes, N);
-    while left > 1 {
-        left /= 2;
-        for i in 0..left {
-            sums[i] += sums[i + left];
-        }
-    }
-    sums[0]
+    numbers
 }

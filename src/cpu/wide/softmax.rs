@@ -3,7 +3,7 @@
 use super::{Along, Direction, Wide, WideMask, load, splat, store, wide_len};
 use crate::cpu::simd::exp64::exp_of_negatives;
 use crate::cpu::simd::log64::logarithms_of_one_more;
-use crate::cpu::simd::{Kernel, Select, Simd, SimdBase};
+use crate::cpu::simd::{Kernel, Select, Simd, SimdBase, SimdFloat};
 
 /// Statistics of the softmax of a tile's rows, in each lane those of its row.
 #[derive(Clone, Copy)]
@@ -26,6 +26,38 @@ impl<S: Simd> Statistics<S> {
     #[inline(always)]
     pub(in crate::cpu) fn surprisal(&self, i: usize, y: S::f64s) -> S::f64s {
         (self.max[i] - y) + self.log_sum[i]
+    }
+}
+
+/// From slopes `h_c` by the log-probabilities of a tile's rows to derivatives by their logits, `h_j - q_j sum_c h_c`.
+///
+/// Of the most probable class, whose `q` is 1 less a small number, that is the same number of the sum less what the others have.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Chain<S: Simd> {
+    /// Minus the sum, to be multiplied by `exp(y_j - max)`.
+    factor: Wide<S>,
+    /// The derivative by the most probable class's logit, and which class that is.
+    of_top: Wide<S>,
+    top: Wide<S>,
+}
+
+impl<S: Simd> Chain<S> {
+    /// Of the slope of the most probable class, the sum of the others', and the derivative by the log-partition besides.
+    #[inline(always)]
+    pub(in crate::cpu) fn new(of: &Statistics<S>, top: &Wide<S>, others: &Wide<S>, lse: &Wide<S>) -> Self {
+        let (mut factor, mut of_top) = (*lse, *others);
+        for i in 0..factor.len() {
+            let (total, scale) = (top[i] + others[i], of.scale[i]);
+            of_top[i] = total * (of.rest[i] * scale) - others[i] + lse[i] * scale;
+            factor[i] = (lse[i] - total) * scale;
+        }
+        Self { factor, of_top, top: of.top }
+    }
+
+    /// The derivative by a logit of vector `i`, given its class, its slope, and `exp(y_j - max)`.
+    #[inline(always)]
+    pub(in crate::cpu) fn by_logit(&self, i: usize, class: S::f64s, slope: S::f64s, e: S::f64s) -> S::f64s {
+        self.top[i].simd_eq(class).select(self.of_top[i], e.mul_add(self.factor[i], slope))
     }
 }
 
