@@ -2,7 +2,7 @@
 
 use super::simd::{Instructions, MAX_LANES, Simd, SimdBase, SimdWiden};
 use super::softmax::{Finished, TILES};
-use super::survey::{Survey, tree_sum};
+use super::survey::{Survey, subtree_sum, tree_sum};
 use super::tensor::{Part, Tensor};
 use crate::totals::{Label, PairwiseSum};
 use crate::{ABSENT, Definition, Details, Summary, Targets};
@@ -95,6 +95,23 @@ impl RowTotals {
 }
 
 impl RowTotals {
+    /// Adds the next rows, none of which is not finite: a power of two, of which the rows so far are a multiple, or the last.
+    #[inline(always)]
+    pub(super) fn push_losses<const N: usize>(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
+        let mut terms = [0.0; N];
+        let terms = &mut terms[..of_rows.len()];
+        terms.iter_mut().zip(of_rows).for_each(|(term, &loss)| *term = loss.into());
+        if terms.len().is_power_of_two() {
+            let level = terms.len().ilog2();
+            self.losses.push_tree(subtree_sum(terms), level);
+        } else {
+            terms.iter().for_each(|&term| self.losses.push(term));
+        }
+        if !losses.is_empty() {
+            losses[row - self.first..][..of_rows.len()].copy_from_slice(of_rows);
+        }
+    }
+
     /// The first row.
     pub(super) const fn first(&self) -> usize {
         self.first

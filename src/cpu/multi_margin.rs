@@ -1,8 +1,15 @@
 //! Multi-class margin loss on the CPU.
 
-use super::wide::{LogPartition, weighted};
-use super::{CpuLoss, Job, Outcome, RowTotals, order};
-use crate::totals::Label;
+use std::marker::PhantomData;
+
+use super::simd::{Kernel, Select, Simd, SimdBase};
+use super::survey::NO_CLASS;
+use super::tensor::Part;
+use super::wide::{
+    Across, Along, Direction, LogPartition, MAX_WIDE, WIDE, Wide, is_across, load_narrow, splat, store, store_narrow,
+    times, weighted, wide_len,
+};
+use super::{CpuLoss, Job, Outcome, RowOutputs, RowTotals, order};
 use crate::{ABSENT, Details, MultiMargin, Result};
 
 /// With `v_c = max(0, margin + x_c - x_t)` for `c != t`: `r w_t / K * sum v_c^p`, and `r w_t / K * p v_c^(p-1)` at `c`, whose
@@ -10,97 +17,187 @@ use crate::{ABSENT, Details, MultiMargin, Result};
 ///
 /// Details are those of the softmax of the scores, without which a row is not finite.
 impl CpuLoss for MultiMargin {
-    fn run(&self, mut job: Job<'_>) -> Result<Outcome> {
+    fn run(&self, job: Job<'_>) -> Result<Outcome> {
+        if is_across(job.tensor.layout()) { self.run_tiles::<Across>(job) } else { self.run_tiles::<Along>(job) }
+    }
+}
+
+impl MultiMargin {
+    fn run_tiles<D: Direction>(&self, mut job: Job<'_>) -> Result<Outcome> {
         let survey = job.survey()?;
         let outputs = job.take_outputs();
         let classes = job.tensor.layout().classes() as usize;
-        let length = ((1 << 16) / classes.max(1)).clamp(1, 4096).next_power_of_two();
-        let scratch = || (Vec::new(), vec![0.0_f32; classes], Vec::new(), Vec::new());
-        let totals = job.for_rows(length, outputs, scratch, |part, out, (buffer, gradient, wide, e)| {
-            let mut totals = RowTotals::new(part.rows());
-            let mut writer = part.writer();
-            for (i, r) in part.rows().enumerate() {
-                let label = job.label(r);
-                let x = part.row(r, buffer);
-                let is_finite = is_finite(x);
-                gradient.fill(0.0);
-                let mut loss = 0.0;
-                if let Label::Class(t) = label {
-                    let of_row = job.row_weights.map_or(1.0, |w| f64::from(w[r]));
-                    let factor = of_row * job.class_weights.map_or(1.0, |w| f64::from(w[t])) / classes as f64;
-                    let scale = factor * survey.gradient_scale;
-                    let sum = job.instructions.run(Violations { loss: self, x, t, scale, gradient });
-                    loss = if is_finite { weighted(factor, sum) as f32 } else { f32::NAN };
-                    if survey.gradient_scale == 0.0 {
-                        gradient.fill(0.0);
-                    } else if !is_finite {
-                        gradient.fill(f32::NAN);
-                    } else if scale == 0.0 {
-                        // Of a target at -inf the slopes are infinite.
-                        gradient.fill(0.0);
-                    }
-                }
-                let counts = matches!(label, Label::Class(_));
-                totals.push_loss(r, loss, is_finite || !counts, out.losses);
-                if !out.details.is_empty() {
-                    let partition = job.instructions.run(LogPartition { x, y: wide, e });
-                    let (max, log_sum) = partition.unwrap_or((f64::NAN, f64::NAN));
-                    let (log_prob, rank) = match label {
-                        Label::Class(t) if is_finite => {
-                            let log_prob = (f64::from(x[t]) - max) - log_sum;
-                            (log_prob as f32, order::rank(x, t))
-                        }
-                        Label::Class(_) => (f32::NAN, ABSENT),
-                        Label::Ignored | Label::Bad => (0.0, ABSENT),
-                    };
-                    out.details[i] = Details { lse: (max + log_sum) as f32, log_prob, argmax: order::argmax(x), rank };
-                }
-                if let Some(writer) = &mut writer {
-                    part.write_rows(writer, r, gradient);
-                }
-            }
-            totals
+        let length = ((1 << 16) / classes.max(1)).clamp(D::MOST_ROWS, 4096).next_power_of_two();
+        let scale = survey.gradient_scale;
+        let totals = job.for_rows(length, outputs, Scratch::default, |part, out, scratch| {
+            let direction = PhantomData::<D>;
+            job.instructions.run(Tiles { loss: self, job: &job, scale, part, out, scratch, direction })
         });
         Ok(Outcome::of_rows(survey, &totals))
     }
 }
 
-/// No NaN and no +inf, but something more than -inf.
-fn is_finite(x: &[f32]) -> bool {
-    !x.iter().any(|x| x.is_nan() || *x == f32::INFINITY) && x.iter().any(|&x| x > f32::NEG_INFINITY)
+/// Memory of a thread.
+#[derive(Default)]
+struct Scratch {
+    x: Vec<f32>,
+    gradient: Vec<f32>,
+    row: Vec<f32>,
+    y: Vec<f64>,
+    e: Vec<f64>,
 }
 
-struct Violations<'a> {
+struct Tiles<'a, 'p, D> {
     loss: &'a MultiMargin,
-    x: &'a [f32],
-    t: usize,
+    job: &'a Job<'a>,
+    /// Of the gradient.
     scale: f64,
-    gradient: &'a mut [f32],
+    part: &'a mut Part<'p>,
+    out: RowOutputs<'a>,
+    scratch: &'a mut Scratch,
+    direction: PhantomData<D>,
 }
 
-impl super::simd::Kernel for Violations<'_> {
-    type Output = f64;
+impl<D: Direction> Kernel for Tiles<'_, '_, D> {
+    type Output = RowTotals;
 
-    /// The sum over the classes other than the target, in eight interleaved parts; writes the gradient.
     #[inline(always)]
-    fn run<S: super::simd::Simd>(self, _: S) -> f64 {
-        let Self { loss, x, t, scale, gradient } = self;
-        let (margin, x_t, squares) = (f64::from(loss.margin), f64::from(x[t]), loss.p == 2);
-        gradient[t] = 0.0;
-        let (mut sums, mut slopes) = ([0.0; 8], [0.0; 8]);
-        for (first, (x, g)) in x.chunks(8).zip(gradient.chunks_mut(8)).enumerate() {
-            for (i, (&x, g)) in x.iter().zip(g).enumerate() {
-                // Other than with a maximum, the loop vectorises.
-                let v = margin + (f64::from(x) - x_t);
-                let violates = v > 0.0 && 8 * first + i != t;
-                let (term, slope) = if squares { (v * v, 2.0 * v) } else { (v, 1.0) };
-                sums[i] += if violates { term } else { 0.0 };
-                let slope = if violates { slope } else { 0.0 };
-                slopes[i] += slope;
-                *g = (slope * scale) as f32;
+    fn run<S: Simd>(self, simd: S) -> RowTotals {
+        let Self { loss, job, scale, part, out, scratch, .. } = self;
+        let Scratch { x, gradient, row: buffer, y, e } = scratch;
+        let (classes, numbers) = (part.layout().classes() as usize, D::numbers::<S>(part.layout().classes() as usize));
+        for tile in [&mut *x, gradient] {
+            tile.resize(numbers, 0.0);
+        }
+        let mut totals = RowTotals::new(part.rows());
+        let mut writer = if part.layout().inner() == 1 { part.writer() } else { part.cached_writer() };
+        let (mut labels, mut class_weights, mut row_weights) = ([NO_CLASS; MAX_WIDE], [1.0; MAX_WIDE], [1.0; MAX_WIDE]);
+        let mut at_targets = [0.0; MAX_WIDE];
+        for first in part.rows().step_by(D::rows::<S>()) {
+            let n = D::rows::<S>().min(part.rows().end - first);
+            let labels = &mut labels[..n];
+            job.read_labels(first, labels, &mut class_weights, &mut row_weights);
+            part.pick(first, labels, &mut at_targets);
+            D::read::<S>(part, first..first + n, x, buffer);
+            D::fill_up(x, classes, f32::NEG_INFINITY);
+            let (mut targets, mut x_t, mut factors) = ([-1.0; MAX_WIDE], [0.0; MAX_WIDE], [0.0; MAX_WIDE]);
+            for (i, &class) in labels.iter().enumerate().filter(|(_, class)| **class != NO_CLASS) {
+                (targets[i], x_t[i]) = (f64::from(class), f64::from(at_targets[i]));
+                factors[i] = f64::from(row_weights[i]) * f64::from(class_weights[i]) / classes as f64;
+            }
+            let margins = Margins::<S> {
+                margin: S::f64s::splat(simd, loss.margin.into()),
+                are_squared: loss.p == 2,
+                targets: D::of_rows(simd, &targets),
+                x_t: D::of_rows(simd, &x_t),
+            };
+            let sums = margins.sums::<D>(simd, x);
+
+            for (i, &class) in labels.iter().enumerate() {
+                let (row, counts, is_finite) = (first + i, class != NO_CLASS, sums.finite[i] == 1.0);
+                let finite = if is_finite { weighted(factors[i], sums.loss[i]) as f32 } else { f32::NAN };
+                totals.push_loss(row, if counts { finite } else { 0.0 }, is_finite || !counts, out.losses);
+                if !out.details.is_empty() {
+                    let x = part.row(row, buffer);
+                    let partition = LogPartition { x, y, e }.run(simd);
+                    let (max, log_sum) = partition.unwrap_or((f64::NAN, f64::NAN));
+                    let (log_prob, rank) = match class {
+                        NO_CLASS => (0.0, ABSENT),
+                        _ if !is_finite => (f32::NAN, ABSENT),
+                        class => (((x_t[i] - max) - log_sum) as f32, order::rank(x, class as usize)),
+                    };
+                    let details = Details { lse: (max + log_sum) as f32, log_prob, argmax: order::argmax(x), rank };
+                    out.details[row - totals.first()] = details;
+                }
+            }
+
+            let Some(writer) = &mut writer else { continue };
+            for (i, factor) in factors.iter_mut().enumerate() {
+                let is_spoilt = i < n && labels[i] != NO_CLASS && sums.finite[i] != 1.0 && scale != 0.0;
+                *factor = if is_spoilt { f64::NAN } else { *factor * scale };
+            }
+            margins.gradient::<D>(simd, x, &D::of_rows(simd, &factors), gradient);
+            for (i, &class) in labels.iter().enumerate().filter(|(_, class)| **class != NO_CLASS) {
+                let of_target = if factors[i] == 0.0 { 0.0 } else { -sums.slope[i] * factors[i] };
+                gradient[D::place::<S>(class as usize, i)] = of_target as f32;
+            }
+            D::write(simd, part, writer, first..first + n, gradient, buffer);
+        }
+        totals
+    }
+}
+
+/// Rows against their targets.
+struct Margins<S: Simd> {
+    margin: S::f64s,
+    are_squared: bool,
+    /// The classes, -1 of a row that does not count, and their logits.
+    targets: Wide<S>,
+    x_t: Wide<S>,
+}
+
+/// Sums over the classes of each row.
+struct Sums {
+    /// `v^p`, and their derivatives.
+    loss: [f64; MAX_WIDE],
+    slope: [f64; MAX_WIDE],
+    /// 1 where no logit is NaN or +inf, and one is more than -inf.
+    finite: [f64; MAX_WIDE],
+}
+
+impl<S: Simd> Margins<S> {
+    /// Terms and slopes of logits, given their classes.
+    #[inline(always)]
+    fn terms(&self, simd: S, x: &Wide<S>, classes: &Wide<S>) -> (Wide<S>, Wide<S>) {
+        let (zero, one) = (S::f64s::splat(simd, 0.0), S::f64s::splat(simd, 1.0));
+        let (mut terms, mut slopes) = (*x, *x);
+        for i in 0..WIDE {
+            let v = self.margin + (x[i] - self.x_t[i]);
+            let violates = v.simd_gt(zero) & !self.targets[i].simd_eq(classes[i]);
+            let (term, slope) = if self.are_squared { (v * v, v + v) } else { (v, one) };
+            (terms[i], slopes[i]) = (violates.select(term, zero), violates.select(slope, zero));
+        }
+        (terms, slopes)
+    }
+
+    #[inline(always)]
+    fn sums<D: Direction>(&self, simd: S, x: &[f32]) -> Sums {
+        let (n, zero, one) = (wide_len::<S>(), S::f64s::splat(simd, 0.0), S::f64s::splat(simd, 1.0));
+        let (lowest, infinity) = (S::f64s::splat(simd, f64::NEG_INFINITY), S::f64s::splat(simd, f64::INFINITY));
+        let (mut loss, mut slope) = (splat(simd, 0.0), splat(simd, 0.0));
+        let (mut bad, mut real) = (splat(simd, 0.0), splat(simd, 0.0));
+        for (k, x) in x.chunks_exact(n).enumerate() {
+            let x = load_narrow(simd, x);
+            let (terms, slopes) = self.terms(simd, &x, &D::classes(simd, k * n));
+            for i in 0..WIDE {
+                loss[i] += terms[i];
+                slope[i] += slopes[i];
+                bad[i] = x[i].simd_lt(infinity).select(bad[i], one);
+                real[i] = x[i].simd_gt(lowest).select(one, real[i]);
             }
         }
-        gradient[t] = (-slopes.iter().sum::<f64>() * scale) as f32;
-        sums.iter().sum()
+        let (bad, real) = (D::total(simd, bad), D::total(simd, real));
+        let mut finite = bad;
+        for i in 0..WIDE {
+            finite[i] = (bad[i].simd_eq(zero) & real[i].simd_gt(zero)).select(one, zero);
+        }
+        let mut sums = Sums { loss: [0.0; MAX_WIDE], slope: [0.0; MAX_WIDE], finite: [0.0; MAX_WIDE] };
+        store::<S>(&D::total(simd, loss), &mut sums.loss);
+        store::<S>(&D::total(simd, slope), &mut sums.slope);
+        store::<S>(&finite, &mut sums.finite);
+        sums
+    }
+
+    /// All but that of the targets: `factor` times the slopes, where a NaN is that of all classes.
+    #[inline(always)]
+    fn gradient<D: Direction>(&self, simd: S, x: &[f32], factors: &Wide<S>, gradient: &mut [f32]) {
+        let n = wide_len::<S>();
+        for (k, (x, to)) in x.chunks_exact(n).zip(gradient.chunks_exact_mut(n)).enumerate() {
+            let (_, mut slopes) = self.terms(simd, &load_narrow(simd, x), &D::classes(simd, k * n));
+            for (slope, factor) in slopes.iter_mut().zip(factors) {
+                *slope = times(simd, *factor, *slope);
+            }
+            store_narrow::<S>(&slopes, to);
+        }
     }
 }

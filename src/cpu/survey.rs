@@ -6,6 +6,9 @@ use super::tensor::in_parallel_with;
 use crate::totals::{self, Label, Labels, PairwiseSum};
 use crate::{Error, Mean, Result, Targets};
 
+/// What stands for the class of a row that does not count.
+pub(super) const NO_CLASS: u32 = u32::MAX;
+
 /// Rows of a piece of the survey: a power of two, so that pieces are subtrees of the sum over all rows.
 const PIECE: usize = 4096;
 
@@ -85,6 +88,37 @@ impl Job<'_> {
     #[inline(always)]
     pub(super) fn label(&self, row: usize) -> Label {
         self.labels().label(self.labels().targets[row])
+    }
+
+    /// The classes of rows from `first` on, [`NO_CLASS`] where a row does not count, and their weights, which are of no matter there.
+    /// Weights that a batch does not have are left as they are.
+    #[inline(always)]
+    pub(super) fn read_labels(
+        &self,
+        first: usize,
+        classes: &mut [u32],
+        class_weights: &mut [f32],
+        row_weights: &mut [f32],
+    ) {
+        let (labels, n) = (self.labels(), classes.len());
+        let targets = &labels.targets[first..first + n];
+        // The survey has found all that are not ignored to be classes.
+        for (class, &target) in classes.iter_mut().zip(targets) {
+            *class = target as u32;
+        }
+        for index in labels.ignore_index {
+            for (class, target) in classes.iter_mut().zip(targets) {
+                *class = if target == index { NO_CLASS } else { *class };
+            }
+        }
+        if let Some(weights) = self.class_weights {
+            for (weight, &class) in class_weights.iter_mut().zip(&*classes) {
+                *weight = weights.get(class as usize).copied().unwrap_or(1.0);
+            }
+        }
+        if let Some(weights) = self.row_weights {
+            row_weights[..n].copy_from_slice(&weights[first..first + n]);
+        }
     }
 
     /// Sum of the class weights.
@@ -167,17 +201,23 @@ pub(super) fn tree_sum(n: usize, mut term: impl FnMut(usize) -> f64) -> f64 {
         for (i, to) in subtree.iter_mut().enumerate() {
             *to = term(first + i);
         }
-        let mut n = length;
-        while n > 1 {
-            n /= 2;
-            for i in 0..n {
-                subtree[i] = subtree[2 * i] + subtree[2 * i + 1];
-            }
-        }
-        sum.push_tree(subtree[0], LEVELS);
+        sum.push_tree(subtree_sum(&mut subtree), LEVELS);
     }
     (whole..n).for_each(|i| sum.push(term(i)));
     sum.total()
+}
+
+/// The sum of a power of two of terms in the same tree. They are lost.
+#[inline(always)]
+pub(super) fn subtree_sum(terms: &mut [f64]) -> f64 {
+    let mut n = terms.len();
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            terms[i] = terms[2 * i] + terms[2 * i + 1];
+        }
+    }
+    terms[0]
 }
 
 impl Survey {

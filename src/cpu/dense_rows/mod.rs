@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use super::simd::Simd;
 use super::tensor::Tensor;
-use super::wide::{Across, Along, Direction};
+use super::wide::{Across, Along, Direction, is_across};
 use super::{Job, LogitsMut, Outcome};
 use crate::{Logits, Result, Targets, Unit};
 use tiles::{Scratch, Tiles};
@@ -60,22 +60,9 @@ pub(super) struct RowScale {
     pub(super) z_loss: f32,
 }
 
-/// Classes up to which rows lie across the lanes. Where their classes are neighbours and have to be turned, tiles of more, which would
-/// not stay in the second cache, are slower than rows along the lanes.
-const ACROSS: usize = 256;
-/// Where they lie apart, which spares gathering each row: less than half the time even of 30,000. A tile has 28 to 44 bytes a class and
-/// row, so of more it would have too much of a thread's memory.
-const PLANES_ACROSS: usize = 4096;
-
 /// Evaluates a loss of dense rows.
 pub(super) fn run<L: DenseLoss>(loss: &L, job: Job<'_>) -> Result<Outcome> {
-    let layout = job.tensor.layout();
-    let across = if layout.inner() > 1 { PLANES_ACROSS } else { ACROSS };
-    if layout.classes() as usize <= across {
-        run_tiles::<L, Across>(loss, job)
-    } else {
-        run_tiles::<L, Along>(loss, job)
-    }
+    if is_across(job.tensor.layout()) { run_tiles::<L, Across>(loss, job) } else { run_tiles::<L, Along>(loss, job) }
 }
 
 fn run_tiles<L: DenseLoss, D: Direction>(loss: &L, mut job: Job<'_>) -> Result<Outcome> {

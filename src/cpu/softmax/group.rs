@@ -7,6 +7,7 @@ use super::near::Near;
 use super::{MAX_ROWS, Rows, Standing};
 use crate::cpu::simd::memory::{LINE, prefetch};
 use crate::cpu::simd::{Mask, Select, Simd, SimdBase, SimdMask, load, splat};
+use crate::cpu::survey::NO_CLASS;
 use crate::cpu::tensor::Part;
 use crate::cpu::{RowOutputs, RowTotals};
 
@@ -37,9 +38,6 @@ impl Group {
     }
 }
 
-/// What stands for the class of a row that does not count.
-pub(super) const NONE: u32 = u32::MAX;
-
 /// What the gradients of the rows of a group are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gradients {
@@ -58,7 +56,7 @@ pub(super) struct Ledger<'s, 'r, S: Simd, M> {
     classes: usize,
     /// Where rows may be near 0.
     near: Option<Near<'s, S, M>>,
-    /// Of the rows of a group: the class, or [`NONE`], and the weights of the class and of the row.
+    /// Of the rows of a group: the class, or [`NO_CLASS`], and the weights of the class and of the row.
     pub(super) class: [u32; MAX_ROWS],
     class_weight: [f32; MAX_ROWS],
     row_weight: [f32; MAX_ROWS],
@@ -80,7 +78,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
             rows,
             classes,
             near: rows.options.is_of_margin().then(|| Near::new(simd, &rows.finishing(classes))),
-            class: [NONE; MAX_ROWS],
+            class: [NO_CLASS; MAX_ROWS],
             class_weight: [1.0; MAX_ROWS],
             row_weight: [1.0; MAX_ROWS],
             conclusions: [Conclusion::none(simd); TILES],
@@ -108,26 +106,7 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let labels = rows.job.labels();
-                let targets = &labels.targets[first..first + n];
-                // The survey has found all that are not ignored to be classes.
-                for (class, &target) in self.class.iter_mut().zip(targets) {
-                    *class = target as u32;
-                }
-                for index in labels.ignore_index {
-                    for (class, target) in self.class.iter_mut().zip(targets) {
-                        *class = if target == index { NONE } else { *class };
-                    }
-                }
-                // The weights of rows that do not count are of no matter.
-                if let Some(weights) = rows.job.class_weights {
-                    for (weight, &class) in self.class_weight[..n].iter_mut().zip(&self.class) {
-                        *weight = weights.get(class as usize).copied().unwrap_or(1.0);
-                    }
-                }
-                if let Some(weights) = rows.job.row_weights {
-                    self.row_weight[..n].copy_from_slice(&weights[first..first + n]);
-                }
+                rows.job.read_labels(first, &mut self.class[..n], &mut self.class_weight, &mut self.row_weight);
             },
         );
     }
@@ -275,5 +254,5 @@ impl<'s, 'r, S: Simd, M: MarginLoss> Ledger<'s, 'r, S, M> {
 #[inline(always)]
 fn counts<S: Simd>(simd: S, class: &[u32; MAX_ROWS], k: usize) -> Mask<S> {
     let class = S::u32s::from_slice(simd, &class[k * S::f32s::LEN..][..S::f32s::LEN]);
-    class.simd_lt(S::u32s::splat(simd, NONE))
+    class.simd_lt(S::u32s::splat(simd, NO_CLASS))
 }

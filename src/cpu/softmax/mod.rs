@@ -36,13 +36,13 @@ pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions, TILES};
 pub(super) use row::row_statistics;
 
 use super::simd::{Instructions, MAX_LANES, Mask, Select, Simd, SimdBase, splat};
+use super::survey::NO_CLASS;
 use super::tensor::{FEW_LOGITS, Part};
 use super::{Job, Outcome, RowOutputs, order};
 use crate::totals::Label;
 use crate::{ABSENT, Details, Result};
 use cap::cap_one;
 use finish::{Bundle, Conclusion, Finish};
-use group::NONE;
 use partition::Merged;
 use scratch::Scratch;
 
@@ -229,10 +229,10 @@ impl<M: MarginLoss> Rows<'_, M> {
         }
     }
 
-    /// As [`fate`](Self::fate), of rows by their classes, [`NONE`] where a row does not count.
+    /// As [`fate`](Self::fate), of rows by their classes, [`NO_CLASS`] where a row does not count.
     #[inline(always)]
     fn fates<S: Simd>(&self, simd: S, class: S::u32s, Conclusion { lse, .. }: &Conclusion<S>) -> Fates<S> {
-        let none = if self.scale == 0.0 { 0 } else { NONE };
+        let none = if self.scale == 0.0 { 0 } else { NO_CLASS };
         let counts = class.simd_lt(S::u32s::splat(simd, none));
         let constant = counts.select(splat(simd, f32::NAN), splat(simd, 0.0));
         Fates { has_target: counts & lse.simd_eq(*lse), constant }

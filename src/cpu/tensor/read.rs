@@ -86,6 +86,37 @@ impl Part<'_> {
         self.neighbour(self.layout().element(row as u32, class as u32) as usize)
     }
 
+    /// The logit of one class in each of the rows from `first` on; 0 where that is no class.
+    #[inline(always)]
+    pub(in crate::cpu) fn pick(&self, first: usize, classes: &[u32], to: &mut [f32]) {
+        assert!(self.rows.start <= first && first + classes.len() <= self.rows.end && classes.len() <= to.len());
+        // SAFETY: these are logits of the layout, which the elements span, and of rows of this part.
+        unsafe {
+            match self.tensor.input {
+                Pointer::F32(p) => self.pick_with(first, classes, to, |at| *p.add(at)),
+                Pointer::F16(p) => self.pick_with(first, classes, to, |at| (*p.add(at)).to_f32()),
+                Pointer::Bf16(p) => self.pick_with(first, classes, to, |at| f32_from_bf16(*p.add(at))),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn pick_with(&self, first: usize, classes: &[u32], to: &mut [f32], logit: impl Fn(usize) -> f32) {
+        let (all, step) = (self.layout().classes(), self.layout().inner() as usize);
+        if step == 1 {
+            let rows = (first..).map(|row| self.row_start(row));
+            for ((&class, to), row) in classes.iter().zip(to).zip(rows) {
+                *to = if class < all { logit(row + class as usize) } else { 0.0 };
+            }
+            return;
+        }
+        for_planes(self.layout(), first..first + classes.len(), 0, |at, i, n| {
+            for (k, (&class, to)) in classes[i..i + n].iter().zip(&mut to[i..i + n]).enumerate() {
+                *to = if class < all { logit(at + k + class as usize * step) } else { 0.0 };
+            }
+        });
+    }
+
     /// The logit at a place in memory, of a row of this part.
     #[inline(always)]
     pub(in crate::cpu) fn neighbour(&self, at: usize) -> f32 {

@@ -60,36 +60,31 @@ impl Part<'_> {
 
     /// Writes the gradients of whole rows from `first` on, each row's classes next to one another.
     #[inline(always)]
-    pub(in crate::cpu) fn write_rows(&mut self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
-        let classes = self.layout().classes() as usize;
-        let rows = values.len() / classes.max(1);
-        assert!(self.rows.start <= first && first + rows <= self.rows.end);
-        if self.layout().inner() == 1 {
-            return self.write_elements(writer, first * classes, values);
-        }
-        for (row, values) in (first..first + rows).zip(values.chunks_exact(classes)) {
-            for (class, &value) in values.iter().enumerate() {
-                self.write_logit(row, class, value);
-            }
-        }
-    }
-
-    /// As [`write_rows`](Self::write_rows), of rows whose classes are next to one another, with gaps between the rows.
-    #[inline(always)]
-    pub(in crate::cpu) fn push_rows<S: Simd>(
-        &self,
+    pub(in crate::cpu) fn write_rows<S: Simd>(
+        &mut self,
         simd: S,
         writer: &mut LineWriter<'_>,
         first: usize,
         values: &[f32],
     ) {
         let classes = self.layout().classes() as usize;
-        let elements = first * classes..first * classes + values.len();
-        assert!(self.layout().inner() == 1 && self.rows.start <= first && elements.end <= self.rows.end * classes);
-        for_samples(self.layout(), elements, |at, i, n| {
-            self.start(writer, at, n);
-            writer.push_all(simd, &values[i..i + n]);
-        });
+        let rows = first..first + values.len() / classes.max(1);
+        assert!(self.rows.start <= rows.start && rows.end <= self.rows.end);
+        if self.layout().inner() > 1 {
+            for (row, values) in rows.zip(values.chunks_exact(classes)) {
+                for (class, &value) in values.iter().enumerate() {
+                    self.write_logit(row, class, value);
+                }
+            }
+        } else if self.layout().is_contiguous() {
+            self.start(writer, first * classes, values.len());
+            writer.push_all(simd, values);
+        } else {
+            for_samples(self.layout(), first * classes..first * classes + values.len(), |at, i, n| {
+                self.start(writer, at, n);
+                writer.push_all(simd, &values[i..i + n]);
+            });
+        }
     }
 
     /// Writes the gradients of one class in neighbouring rows from `first` on.
@@ -134,7 +129,7 @@ impl Part<'_> {
                 *value = column[i];
             }
         }
-        self.write_rows(writer, rows.start, buffer);
+        self.write_rows(simd, writer, rows.start, buffer);
     }
 
     /// Starts the gradient of whole rows without gaps.
@@ -147,18 +142,6 @@ impl Part<'_> {
         );
         assert!(self.rows.start <= rows.start && rows.end <= self.rows.end);
         self.start(writer, self.row_start(rows.start), rows.len() * self.columns.len());
-    }
-
-    #[inline(always)]
-    fn write_elements(&self, writer: &mut LineWriter<'_>, first: usize, values: &[f32]) {
-        if self.layout().is_contiguous() {
-            self.start(writer, first, values.len());
-            return writer.push(values);
-        }
-        for_samples(self.layout(), first..first + values.len(), |at, i, n| {
-            self.start(writer, at, n);
-            writer.push(&values[i..i + n]);
-        });
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 mod direction;
 mod softmax;
 
-pub(super) use direction::{Across, Along, Direction};
+pub(super) use direction::{Across, Along, Direction, is_across};
 pub(super) use softmax::{Chain, LogPartition, Statistics, softmax};
 
 use super::simd::{MAX_LANES, Select, Simd, SimdBase, SimdNarrow, SimdWiden};

@@ -15,7 +15,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         &self,
         place: Place,
         scratch: &mut Scratch,
-        part: &Part<'_>,
+        part: &mut Part<'_>,
         writers: &mut [LineWriter<'_>],
     ) {
         let Self { simd, classes, ref ledger, .. } = *self;
@@ -66,7 +66,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         } else if is_contiguous {
             writers[0].push_all(simd, &rows[written..size]);
         } else {
-            part.push_rows(simd, &mut writers[0], group.first, &rows[..size]);
+            part.write_rows(simd, &mut writers[0], group.first, &rows[..size]);
         }
     }
 }

@@ -16,7 +16,7 @@ use planes::{Pass, Planes};
 
 use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
-use super::group::{Group, Ledger, NONE};
+use super::group::{Group, Ledger};
 use super::tile::Tile;
 use super::turn::PADDED;
 use super::{MAX_ROWS, PartKernel, Rows};
@@ -25,6 +25,7 @@ use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{Kernel, MAX_LANES, Simd, SimdBase, SimdMask, load_lanes};
+use crate::cpu::survey::NO_CLASS;
 use crate::cpu::tensor::{LineWriter, Part, Source};
 
 /// Logits of the rows that are worked on together, where they are enough to fill vectors: a part of the second cache.
@@ -247,7 +248,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
                 let mut targets = [f32::NEG_INFINITY; MAX_LANES];
                 for (lane, target) in targets[..n].iter_mut().enumerate() {
                     let class = self.ledger.class[first + lane];
-                    if class != NONE {
+                    if class != NO_CLASS {
                         *target = part.logit(place.group.first + first + lane, class as usize);
                     }
                 }

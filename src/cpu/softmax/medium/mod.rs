@@ -17,7 +17,7 @@ mod pending;
 mod read;
 
 use super::finish::{MarginLoss, Statistics};
-use super::group::{Gradients, Group, Ledger, NONE};
+use super::group::{Gradients, Group, Ledger};
 use super::partition::NEAR_SUMS;
 use super::row::row_statistics;
 use super::{Fate, PartKernel, Rows};
@@ -27,6 +27,7 @@ use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::{
     Kernel, Lanes, MAX_LANES, Simd, SimdBase, SimdMask, block_len, load_lanes, load_vector_up_to, splat, to_lanes,
 };
+use crate::cpu::survey::NO_CLASS;
 use crate::cpu::tensor::{LineWriter, Part};
 use pending::Pending;
 
@@ -164,7 +165,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let Self { simd, exp, ref mut known, ref ledger, .. } = *self;
         for (i, &class) in ledger.class[..group.n].iter().enumerate() {
             // Where nothing is left out, the log-partition is that of all classes.
-            let is_class = class != NONE;
+            let is_class = class != NO_CLASS;
             let at = || part.row_start(group.first + i) + class as usize;
             known.target[i] = if is_class { part.neighbour(at()) } else { f32::NEG_INFINITY };
         }
@@ -173,7 +174,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             || to_lanes::<S>(exp.of(load_lanes(simd, &known.target))),
         );
         for (exp, &class) in known.target_exp[..group.n].iter_mut().zip(&ledger.class) {
-            if class == NONE {
+            if class == NO_CLASS {
                 // Whatever is near.
                 *exp = 1.0;
             }

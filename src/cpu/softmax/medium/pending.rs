@@ -7,8 +7,8 @@ use crate::cpu::simd::{
     store_block, to_lanes,
 };
 use crate::cpu::softmax::finish::Conclusion;
-use crate::cpu::softmax::group::NONE;
 use crate::cpu::softmax::stretch::Product;
+use crate::cpu::survey::NO_CLASS;
 use crate::cpu::tensor::LineWriter;
 
 /// Rows whose exponentials are there, and their gradient not.
@@ -42,7 +42,7 @@ impl Place {
 
 impl Pending {
     pub(super) const fn none(classes: usize, stride: usize) -> Self {
-        let (zero, targets) = ([0.0; MAX_LANES + 1], [NONE; MAX_LANES + 1]);
+        let (zero, targets) = ([0.0; MAX_LANES + 1], [NO_CLASS; MAX_LANES + 1]);
         Self { n: 0, classes, stride, factors: zero, shares: zero, targets, at_target: zero }
     }
 
@@ -59,7 +59,7 @@ impl Pending {
     /// Makes the gradient of a row the same everywhere.
     pub(super) fn fill(&mut self, row: usize, value: f32, e: &mut [f32]) {
         e[row * self.stride..][..self.classes].fill(value);
-        (self.factors[row], self.shares[row], self.targets[row]) = (1.0, 0.0, NONE);
+        (self.factors[row], self.shares[row], self.targets[row]) = (1.0, 0.0, NO_CLASS);
     }
 
     /// How many numbers it is.
@@ -127,7 +127,7 @@ impl Pending {
             let mut gradient = self.of_row(simd, e, row, row * self.stride + class, target);
             if left < block_len::<S>() {
                 let target = self.targets[row + 1];
-                let target = if target == NONE { NONE } else { target + left as u32 };
+                let target = if target == NO_CLASS { NO_CLASS } else { target + left as u32 };
                 let next = self.of_row(simd, e, row + 1, (row + 1) * self.stride - left, target);
                 let left = S::u32s::splat(simd, left as u32);
                 for ((g, next), number) in gradient.iter_mut().zip(next).zip(numbers::<S>(simd)) {

@@ -8,7 +8,8 @@ use crate::cpu::simd::gather::scatter;
 use crate::cpu::simd::{Bytes, MAX_LANES, Select, Simd, SimdBase, has_avx512, load, splat, to_lanes};
 use crate::cpu::softmax::Fate;
 use crate::cpu::softmax::finish::{Conclusion, MarginLoss};
-use crate::cpu::softmax::group::{Gradients, Group, NONE};
+use crate::cpu::softmax::group::{Gradients, Group};
+use crate::cpu::survey::NO_CLASS;
 
 /// What the numbers of a tile belong to, as it lies in memory, if rows are shorter than a vector.
 pub(super) struct Places {
@@ -135,13 +136,13 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         if class.len() == S::f32s::LEN {
             // Rows that do not count become 0 later.
             let class = ledger.classes_of(tile.start / S::f32s::LEN);
-            let (none, first) = (S::u32s::splat(simd, NONE), S::u32s::splat(simd, 0));
+            let (none, first) = (S::u32s::splat(simd, NO_CLASS), S::u32s::splat(simd, 0));
             let at = class.simd_lt(none).select(class, first) + starts;
             // SAFETY: the survey has found all targets of rows that count to be classes, and there are that many rows.
             unsafe { scatter::<S>(conclusion.at_target, e.as_mut_ptr(), at) };
         } else {
             let rows = e.chunks_exact_mut(classes).zip(class).zip(to_lanes::<S>(conclusion.at_target));
-            for ((row, &class), at_target) in rows.filter(|((_, class), _)| **class != NONE) {
+            for ((row, &class), at_target) in rows.filter(|((_, class), _)| **class != NO_CLASS) {
                 row[class as usize] = at_target;
             }
         }
@@ -153,7 +154,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let Self { rows, classes, ref ledger, .. } = *self;
         let mut of_rows = e.chunks_exact_mut(classes).zip(group.first..group.first + group.n);
         if ledger.gradients == Gradients::OfTargetsOr0 {
-            let of_none = of_rows.zip(&ledger.class).filter(|(_, class)| **class == NONE);
+            let of_none = of_rows.zip(&ledger.class).filter(|(_, class)| **class == NO_CLASS);
             of_none.for_each(|((of_row, _), _)| of_row.fill(0.0));
             return;
         }

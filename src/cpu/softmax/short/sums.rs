@@ -8,8 +8,9 @@ use crate::cpu::simd::{
     load_vector_up_to, splat, to_lanes,
 };
 use crate::cpu::softmax::finish::{MarginLoss, Statistics};
-use crate::cpu::softmax::group::{Group, NONE};
+use crate::cpu::softmax::group::Group;
 use crate::cpu::softmax::partition::NEAR_SUMS;
+use crate::cpu::survey::NO_CLASS;
 use crate::cpu::tensor::LinesAhead;
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
@@ -28,7 +29,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
             #[inline(always)]
             || {
                 let (zero, one) = (splat(simd, 0.0), splat(simd, 1.0));
-                let (none, first) = (S::u32s::splat(simd, NONE), S::u32s::splat(simd, 0));
+                let (none, first) = (S::u32s::splat(simd, NO_CLASS), S::u32s::splat(simd, 0));
                 let tiles = e.chunks_exact_mut(lanes * classes);
                 for (k, (exp, e)) in known.target_exp.chunks_exact_mut(lanes).zip(tiles).enumerate() {
                     let counts = ledger.classes_of(k).simd_lt(none);
@@ -47,7 +48,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         for (i, exp) in known.target_exp[..group.n].iter_mut().enumerate().skip(taken) {
             // Where nothing is left out, whatever is near.
             *exp = 1.0;
-            if ledger.class[i] != NONE {
+            if ledger.class[i] != NO_CLASS {
                 *exp = std::mem::take(&mut e[i * classes + ledger.class[i] as usize]);
             }
         }
@@ -60,7 +61,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         for (i, &class) in ledger.class[..group.n].iter().enumerate() {
             // Where nothing is left out, the log-partition is that of all classes.
             (known.target[i], known.target_low[i]) = (f32::NEG_INFINITY, 0.0);
-            if class != NONE {
+            if class != NO_CLASS {
                 let at = i * classes + class as usize;
                 known.target[i] = logits.logit(at);
                 known.target_low[i] = low.get(at).copied().unwrap_or(0.0);
@@ -135,7 +136,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
         let Self { simd, exp, classes, ref weights, ref mut known, ref ledger, .. } = *self;
         let lanes = S::f32s::LEN;
         let (zero, none, numbers) = (splat(simd, 0.0), splat(simd, f32::NEG_INFINITY), lane_numbers(simd));
-        let class = if ledger.class[i] == NONE { -1.0 } else { ledger.class[i] as f32 };
+        let class = if ledger.class[i] == NO_CLASS { -1.0 } else { ledger.class[i] as f32 };
         // Float32 counts classes exactly.
         let is_rest = |c: usize| {
             let at = numbers + splat(simd, c as f32);
