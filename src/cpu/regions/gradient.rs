@@ -50,20 +50,19 @@ impl Kernel for Gradients<'_, '_> {
         let mut next = rows.start;
         while next < rows.end {
             let positions = tile.read(simd, context, part, next..rows.end);
-            next += tile.n;
-            let seen = Seen { simd, context, tile, positions: &positions };
-            let of_regions = seen.slopes_of_regions(derivatives, of_regions);
+            next = positions.rows().end;
+            let of_regions = Slopes::of_regions(&positions, derivatives, of_regions);
             let of_position = position.map(
                 #[inline(always)]
-                |(loss, factor)| (seen.slopes_of_position(loss, of_position), factor),
+                |(loss, factor)| (Slopes::of_position(&positions, loss, of_position), factor),
             );
             for (class, to) in narrow.chunks_exact_mut(n).enumerate() {
-                let mut gradient = of_regions.by_logits(&seen, class);
+                let mut gradient = of_regions.by_logits(&positions, class);
                 for g in &mut gradient {
                     *g = if scale == 0.0 { zero } else { bounded(simd, factor, *g * S::f64s::splat(simd, scale)) };
                 }
                 if let Some((of_position, factor)) = &of_position {
-                    let by_logits = of_position.by_logits(&seen, class);
+                    let by_logits = of_position.by_logits(&positions, class);
                     for i in 0..WIDE {
                         let finite = bounded(simd, *factor, by_logits[i]);
                         gradient[i] += positions.finite[i].select(finite, nan);
@@ -74,7 +73,7 @@ impl Kernel for Gradients<'_, '_> {
                 }
                 store_narrow::<S>(&gradient, to);
             }
-            part.write_columns(simd, &mut writer, tile.first..tile.first + tile.n, n, narrow, row);
+            part.write_columns(simd, &mut writer, positions.rows(), n, narrow, row);
         }
     }
 }
@@ -90,44 +89,22 @@ fn bounded<S: Simd>(simd: S, factor: f64, g: S::f64s) -> S::f64s {
     product
 }
 
-/// A tile that has been read.
-struct Seen<'a, S: Simd> {
-    simd: S,
-    context: &'a Context<'a>,
-    tile: &'a Tile,
-    positions: &'a Positions<S>,
-}
-
 /// Slopes of a tile by the logarithms of a softmax's probabilities, and the way from those to the logits; of sigmoids, by the logits.
 struct Slopes<'a, S: Simd> {
     of: &'a [f64],
     chain: Option<Chain<S>>,
 }
 
-impl<S: Simd> Slopes<'_, S> {
+impl<'a, S: Simd> Slopes<'a, S> {
+    /// Fills `to` with what `of` makes of it, class by class, and finds the way from there.
     #[inline(always)]
-    fn by_logits(&self, seen: &Seen<'_, S>, class: usize) -> Wide<S> {
-        let mut slopes = load(seen.simd, &self.of[class * wide_len::<S>()..]);
-        if let Some(chain) = &self.chain {
-            let (e, class) = (seen.tile.exponentials(seen.simd, class), S::f64s::splat(seen.simd, class as f64));
-            for (i, slope) in slopes.iter_mut().enumerate() {
-                *slope = chain.by_logit(i, class, *slope, e[i]);
-            }
-        }
-        slopes
-    }
-}
-
-impl<S: Simd> Seen<'_, S> {
-    /// Fills `to` with what `of` says of each class, and finds the way from there.
-    #[inline(always)]
-    fn slopes<'t>(&self, to: &'t mut [f64], of: impl Fn(usize, &Wide<S>) -> Wide<S>) -> Slopes<'t, S> {
-        let (simd, n) = (self.simd, wide_len::<S>());
+    fn new(positions: &Positions<'_, S>, to: &'a mut [f64], of: impl Fn(usize, &Wide<S>) -> Wide<S>) -> Self {
+        let (simd, n) = (positions.simd, wide_len::<S>());
         let (zero, mut top, mut others) = (splat(simd, 0.0), splat(simd, 0.0), splat(simd, 0.0));
         for (class, to) in to.chunks_exact_mut(n).enumerate() {
             let slopes = of(class, &load(simd, to));
             store::<S>(&slopes, to);
-            if let Some(statistics) = self.positions.statistics() {
+            if let Some(statistics) = positions.statistics() {
                 let class = S::f64s::splat(simd, class as f64);
                 for i in 0..WIDE {
                     let is_top = statistics.top[i].simd_eq(class);
@@ -136,33 +113,35 @@ impl<S: Simd> Seen<'_, S> {
                 }
             }
         }
-        let chain = self.positions.statistics().map(
+        let chain = positions.statistics().map(
             #[inline(always)]
             |statistics| Chain::new(statistics, &top, &others, &zero),
         );
-        Slopes { of: to, chain }
+        Self { of: to, chain }
     }
 
     #[inline(always)]
-    fn slopes_of_position<'t>(&self, loss: PositionLoss, to: &'t mut [f64]) -> Slopes<'t, S> {
-        self.slopes(
+    fn of_position(positions: &Positions<'_, S>, loss: PositionLoss, to: &'a mut [f64]) -> Self {
+        Self::new(
+            positions,
             to,
             #[inline(always)]
-            |class, _| loss.terms(self.simd, self.context, self.tile, self.positions, class).slope,
+            |class, _| loss.terms(positions, class).slope,
         )
     }
 
     /// Of derivatives `g` by the predictions: `p g`, with `g` relative to that of the most probable class, so that no term of a
     /// confident position is large; of sigmoids `g p (1 - p)`.
     #[inline(always)]
-    fn slopes_of_regions<'t>(&self, derivatives: &[Overlap], to: &'t mut [f64]) -> Slopes<'t, S> {
-        let of_top = self.by_predictions(derivatives, to);
-        let (is_softmax, zero) = (self.positions.statistics().is_some(), S::f64s::splat(self.simd, 0.0));
-        self.slopes(
+    fn of_regions(positions: &Positions<'_, S>, derivatives: &[Overlap], to: &'a mut [f64]) -> Self {
+        let of_top = by_predictions(positions, derivatives, to);
+        let (is_softmax, zero) = (positions.statistics().is_some(), S::f64s::splat(positions.simd, 0.0));
+        Self::new(
+            positions,
             to,
             #[inline(always)]
             |class, g| {
-                let (mut slopes, of) = (*g, self.positions.predictions(self.simd, self.tile, class));
+                let (mut slopes, of) = (*g, positions.predictions(class));
                 for (i, g) in slopes.iter_mut().enumerate() {
                     *g = if is_softmax {
                         // A masked logit has none, unless its position's regions are spoilt.
@@ -177,51 +156,62 @@ impl<S: Simd> Seen<'_, S> {
         )
     }
 
-    /// Fills `to` with derivatives by the predictions, 0 of a class that is in no region; returns those by the most probable class.
     #[inline(always)]
-    fn by_predictions(&self, derivatives: &[Overlap], to: &mut [f64]) -> Wide<S> {
-        let Self { simd, context, tile, positions } = *self;
-        let (n, in_regions, one) = (wide_len::<S>(), context.classes.len(), S::f64s::splat(simd, 1.0));
-        let mut of_top = splat(simd, 0.0);
-        to[..context.classes.start * n].fill(0.0);
-        for (k, class) in context.classes.clone().enumerate() {
-            let [tp, fp, fn_, squares] = self.by_overlaps(|sample| &derivatives[sample * in_regions + k]);
-            let (of, t) = (positions.predictions(simd, tile, class), positions.targets(simd, tile, class));
-            let mut g = t;
-            for i in 0..WIDE {
-                let not_t = one - t[i];
-                let excess = of.p[i] * not_t - of.miss[i] * t[i];
-                g[i] = tp[i] * t[i] + fp[i] * not_t - fn_[i] * t[i] + squares[i] * (excess + excess);
-            }
-            store::<S>(&g, &mut to[class * n..]);
-            if let Some(statistics) = positions.statistics() {
-                let class = S::f64s::splat(simd, class as f64);
-                for i in 0..WIDE {
-                    of_top[i] = statistics.top[i].simd_eq(class).select(g[i], of_top[i]);
-                }
+    fn by_logits(&self, positions: &Positions<'_, S>, class: usize) -> Wide<S> {
+        let simd = positions.simd;
+        let mut slopes = load(simd, &self.of[class * wide_len::<S>()..]);
+        if let Some(chain) = &self.chain {
+            let (e, class) = (positions.exponentials(class), S::f64s::splat(simd, class as f64));
+            for (i, slope) in slopes.iter_mut().enumerate() {
+                *slope = chain.by_logit(i, class, *slope, e[i]);
             }
         }
-        of_top
+        slopes
     }
+}
 
-    /// Derivatives by the sums of an overlap, of the sample of each position.
-    #[inline(always)]
-    fn by_overlaps<'o>(&self, of: impl Fn(usize) -> &'o Overlap) -> [Wide<S>; 4] {
-        let simd = self.simd;
-        let mut samples = self.tile.samples(self.context);
-        let (sample, positions) = samples.next().expect("a tile has positions");
-        if positions.len() == self.tile.n {
-            let of = of(sample);
-            return [splat(simd, of.tp), splat(simd, of.fp), splat(simd, of.fn_), splat(simd, of.squares)];
+/// Fills `to` with derivatives by the predictions, 0 of a class that is in no region; returns those by the most probable class.
+#[inline(always)]
+fn by_predictions<S: Simd>(positions: &Positions<'_, S>, derivatives: &[Overlap], to: &mut [f64]) -> Wide<S> {
+    let (simd, classes) = (positions.simd, &positions.context.classes);
+    let (n, one) = (wide_len::<S>(), S::f64s::splat(simd, 1.0));
+    let mut of_top = splat(simd, 0.0);
+    to[..classes.start * n].fill(0.0);
+    for (k, class) in classes.clone().enumerate() {
+        let [tp, fp, fn_, squares] = by_overlaps(positions, |sample| &derivatives[sample * classes.len() + k]);
+        let (of, t) = (positions.predictions(class), positions.targets(class));
+        let mut g = t;
+        for i in 0..WIDE {
+            let not_t = one - t[i];
+            let excess = of.p[i] * not_t - of.miss[i] * t[i];
+            g[i] = tp[i] * t[i] + fp[i] * not_t - fn_[i] * t[i] + squares[i] * (excess + excess);
         }
-        let mut lanes = [[0.0; MAX_WIDE]; 4];
-        for (sample, positions) in self.tile.samples(self.context) {
-            let of = of(sample);
-            for (lanes, value) in lanes.iter_mut().zip([of.tp, of.fp, of.fn_, of.squares]) {
-                lanes[positions.clone()].fill(value);
+        store::<S>(&g, &mut to[class * n..]);
+        if let Some(statistics) = positions.statistics() {
+            let class = S::f64s::splat(simd, class as f64);
+            for i in 0..WIDE {
+                of_top[i] = statistics.top[i].simd_eq(class).select(g[i], of_top[i]);
             }
         }
-        let [tp, fp, fn_, squares] = &lanes;
-        [load(simd, tp), load(simd, fp), load(simd, fn_), load(simd, squares)]
     }
+    of_top
+}
+
+/// Derivatives by the sums of an overlap, those of the sample of each position.
+#[inline(always)]
+fn by_overlaps<'o, S: Simd>(positions: &Positions<'_, S>, of: impl Fn(usize) -> &'o Overlap) -> [Wide<S>; 4] {
+    let simd = positions.simd;
+    if let Some(sample) = positions.sample() {
+        let of = of(sample);
+        return [splat(simd, of.tp), splat(simd, of.fp), splat(simd, of.fn_), splat(simd, of.squares)];
+    }
+    let mut lanes = [[0.0; MAX_WIDE]; 4];
+    for (sample, share) in positions.samples() {
+        let of = of(sample);
+        for (lanes, value) in lanes.iter_mut().zip([of.tp, of.fp, of.fn_, of.squares]) {
+            lanes[share.clone()].fill(value);
+        }
+    }
+    let [tp, fp, fn_, squares] = &lanes;
+    [load(simd, tp), load(simd, fp), load(simd, fn_), load(simd, squares)]
 }

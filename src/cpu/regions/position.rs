@@ -1,7 +1,6 @@
 //! Losses of single positions, which are added to those of regions.
 
-use super::Context;
-use super::tile::{Positions, Tile};
+use super::tile::Positions;
 use crate::cpu::simd::exp64::exponentials;
 use crate::cpu::simd::log64::{logarithms, logarithms_of_one_more};
 use crate::cpu::simd::{Select, Simd, SimdBase};
@@ -29,16 +28,11 @@ impl PositionLoss {
 
     /// The losses of a tile; NaN of a position that is not finite, 0 of one that does not count.
     #[inline(always)]
-    pub(super) fn losses<S: Simd>(
-        self,
-        simd: S,
-        context: &Context<'_>,
-        tile: &Tile,
-        positions: &Positions<S>,
-    ) -> Wide<S> {
+    pub(super) fn losses<S: Simd>(self, positions: &Positions<'_, S>) -> Wide<S> {
+        let simd = positions.simd;
         let mut losses = splat(simd, 0.0);
-        for class in 0..context.all_classes() {
-            let terms = self.terms(simd, context, tile, positions, class);
+        for class in 0..positions.context.all_classes() {
+            let terms = self.terms(positions, class);
             for (sum, loss) in losses.iter_mut().zip(terms.loss) {
                 *sum += loss;
             }
@@ -52,36 +46,21 @@ impl PositionLoss {
 
     /// Those of a class; of a position that does not count they may be anything.
     #[inline(always)]
-    pub(super) fn terms<S: Simd>(
-        self,
-        simd: S,
-        context: &Context<'_>,
-        tile: &Tile,
-        positions: &Positions<S>,
-        class: usize,
-    ) -> Terms<S> {
-        if let Some(statistics) = positions.statistics() {
-            self.of_softmax(simd, context, tile, positions, statistics, class)
-        } else {
-            self.of_sigmoid(simd, context, tile, positions, class)
+    pub(super) fn terms<S: Simd>(self, positions: &Positions<'_, S>, class: usize) -> Terms<S> {
+        match positions.statistics() {
+            Some(statistics) => self.of_softmax(positions, statistics, class),
+            None => self.of_sigmoid(positions, class),
         }
     }
 
     /// `w t (1 - p)^gamma * -log p`, and its derivative by `log p`.
     #[inline(always)]
-    fn of_softmax<S: Simd>(
-        self,
-        simd: S,
-        context: &Context<'_>,
-        tile: &Tile,
-        positions: &Positions<S>,
-        statistics: &Statistics<S>,
-        class: usize,
-    ) -> Terms<S> {
+    fn of_softmax<S: Simd>(self, positions: &Positions<'_, S>, statistics: &Statistics<S>, class: usize) -> Terms<S> {
+        let simd = positions.simd;
         let (zero, one) = (S::f64s::splat(simd, 0.0), S::f64s::splat(simd, 1.0));
-        let weight = S::f64s::splat(simd, context.class_weight(class));
-        let (mut loss, mut slope) = (tile.logits(simd, class), positions.targets(simd, tile, class));
-        let predictions = positions.predictions(simd, tile, class);
+        let weight = S::f64s::splat(simd, positions.context.class_weight(class));
+        let (mut loss, mut slope) = (positions.logits(class), positions.targets(class));
+        let predictions = positions.predictions(class);
         for i in 0..WIDE {
             let (a, surprisal) = (weight * slope[i], statistics.surprisal(i, loss[i]));
             // A class without a target contributes nothing, even at a logit of -inf.
@@ -100,18 +79,12 @@ impl PositionLoss {
 
     /// `w / K * miss^gamma bce(x, t)` with `miss = p (1 - t) + (1 - p) t`, and its derivative by `x`.
     #[inline(always)]
-    fn of_sigmoid<S: Simd>(
-        self,
-        simd: S,
-        context: &Context<'_>,
-        tile: &Tile,
-        positions: &Positions<S>,
-        class: usize,
-    ) -> Terms<S> {
+    fn of_sigmoid<S: Simd>(self, positions: &Positions<'_, S>, class: usize) -> Terms<S> {
+        let (simd, context) = (positions.simd, positions.context);
         let (zero, one) = (S::f64s::splat(simd, 0.0), S::f64s::splat(simd, 1.0));
         let weight = S::f64s::splat(simd, context.class_weight(class) / context.all_classes() as f64);
-        let (mut loss, mut slope) = (tile.logits(simd, class), positions.targets(simd, tile, class));
-        let (e, predictions) = (tile.exponentials(simd, class), positions.predictions(simd, tile, class));
+        let (mut loss, mut slope) = (positions.logits(class), positions.targets(class));
+        let (e, predictions) = (positions.exponentials(class), positions.predictions(class));
         for i in 0..WIDE {
             let (x, t) = (loss[i], slope[i]);
             let (p, not_p, not_t) = (predictions.p[i], predictions.miss[i], one - t);

@@ -52,18 +52,17 @@ impl Kernel for Sums<'_, '_> {
         let mut next = rows.start;
         while next < rows.end {
             let positions = tile.read(simd, context, part, next..rows.end);
-            next += tile.n;
-            let (sample, of_first) = tile.samples(context).next().expect("a tile has positions");
-            let is_one = of_first.len() == tile.n;
+            next = positions.rows().end;
+            let sample = positions.sample();
             // A NaN of the background reaches no loss without it, other than one of the positions.
             let mut lost = none(simd);
             for (k, class) in context.classes.clone().enumerate() {
-                let predictions = positions.predictions(simd, tile, class);
+                let predictions = positions.predictions(class);
                 for (lost, p) in lost.iter_mut().zip(&predictions.p) {
                     *lost |= !p.simd_eq(*p);
                 }
-                let terms = terms(simd, &predictions, &positions.targets(simd, tile, class));
-                if is_one {
+                let terms = terms(simd, &predictions, &positions.targets(class));
+                if sample.is_some() {
                     let running = &mut running[k * Overlap::SUMS * lanes..][..Overlap::SUMS * lanes];
                     for ([a, b, c, d], sums) in terms.into_iter().zip(running.chunks_exact_mut(lanes)) {
                         (S::f64s::from_slice(simd, sums) + ((a + b) + (c + d))).store_slice(sums);
@@ -71,13 +70,13 @@ impl Kernel for Sums<'_, '_> {
                 } else {
                     let mut of_lanes = [[0.0; MAX_WIDE]; Overlap::SUMS];
                     of_lanes.iter_mut().zip(&terms).for_each(|(lanes, terms)| store::<S>(terms, lanes));
-                    for (sample, of) in tile.samples(context) {
+                    for (sample, of) in positions.samples() {
                         let overlap = of_lanes.map(|lanes| lanes[of.clone()].iter().sum());
                         sums.overlaps[(sample - first_sample) * classes + k].add(&Overlap::from(overlap));
                     }
                 }
             }
-            if is_one && (next == rows.end || context.sample(next) != sample) {
+            if let Some(sample) = sample.filter(|&sample| next == rows.end || context.sample(next) != sample) {
                 let overlaps = &mut sums.overlaps[(sample - first_sample) * classes..];
                 for (overlap, sums) in overlaps.iter_mut().zip(running.chunks_exact_mut(Overlap::SUMS * lanes)) {
                     let mut totals = [0.0; Overlap::SUMS];
@@ -87,14 +86,14 @@ impl Kernel for Sums<'_, '_> {
                 }
             }
             if let Some((_, position)) = context.position {
-                sums.position_loss += total::<S>(&position.losses(simd, context, tile, &positions));
+                sums.position_loss += total::<S>(&position.losses(&positions));
                 lost.iter_mut().zip(&positions.finite).for_each(|(lost, finite)| *lost |= !*finite);
             }
             let mut of_lanes = [0.0; MAX_WIDE];
             store::<S>(&number(simd, &lost), &mut of_lanes);
-            for i in (0..tile.n).filter(|&i| of_lanes[i] != 0.0) {
+            for (row, _) in positions.rows().zip(of_lanes).filter(|(_, lost)| *lost != 0.0) {
                 sums.non_finite += 1;
-                sums.first_non_finite.get_or_insert(tile.first + i);
+                sums.first_non_finite.get_or_insert(row);
             }
         }
         sums

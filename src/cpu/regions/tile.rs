@@ -18,9 +18,9 @@ const NONE: usize = usize::MAX;
 /// Positions, class by class. Those that are ignored, or that fill up the tile, do not count: they have logits of 0 and no targets.
 #[derive(Default)]
 pub(super) struct Tile {
-    pub(super) first: usize,
+    first: usize,
     /// How many there are.
-    pub(super) n: usize,
+    n: usize,
     x: Vec<f32>,
     /// Dense targets.
     dense: Vec<f32>,
@@ -30,8 +30,11 @@ pub(super) struct Tile {
     row: Vec<f32>,
 }
 
-/// What a tile's positions have, a lane each.
-pub(super) struct Positions<S: Simd> {
+/// The positions of a tile that has been read.
+pub(super) struct Positions<'t, S: Simd> {
+    pub(super) simd: S,
+    pub(super) context: &'t Context<'t>,
+    tile: &'t Tile,
     activation: Predictor<S>,
     /// Target classes; NaN of positions that do not count.
     labels: Wide<S>,
@@ -60,13 +63,13 @@ impl Tile {
     /// Reads the first positions of a range, as many as there are lanes, and predicts. Where samples are as large as a tile, it holds
     /// positions of one.
     #[inline(always)]
-    pub(super) fn read<S: Simd>(
-        &mut self,
+    pub(super) fn read<'t, S: Simd>(
+        &'t mut self,
         simd: S,
-        context: &Context<'_>,
+        context: &'t Context<'_>,
         part: &mut Part<'_>,
         rows: Range<usize>,
-    ) -> Positions<S> {
+    ) -> Positions<'t, S> {
         let (n, inner, classes) = (wide_len::<S>(), part.layout().inner() as usize, part.layout().classes() as usize);
         let of_sample = if inner < n { rows.len() } else { inner - rows.start % inner };
         (self.first, self.n) = (rows.start, n.min(rows.len()).min(of_sample));
@@ -96,7 +99,7 @@ impl Tile {
             Activation::Softmax => self.softmax(simd, &counts),
             Activation::Sigmoid => (Predictor::Sigmoid, self.sigmoid(simd)),
         };
-        Positions { activation, labels, counts, finite }
+        Positions { simd, context, tile: self, activation, labels, counts, finite }
     }
 
     #[inline(always)]
@@ -130,11 +133,18 @@ impl Tile {
         }
         finite
     }
+}
 
-    /// The samples of the tile's positions, each with its share of them.
-    pub(super) fn samples(&self, context: &Context<'_>) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let inner = context.job.tensor.layout().inner() as usize;
-        let (first, n, together) = (self.first, self.n, context.regions.samples_together);
+impl<S: Simd> Positions<'_, S> {
+    /// Their rows.
+    pub(super) const fn rows(&self) -> Range<usize> {
+        self.tile.first..self.tile.first + self.tile.n
+    }
+
+    /// Their samples, each with its share of them.
+    pub(super) fn samples(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let inner = self.context.job.tensor.layout().inner() as usize;
+        let (first, n, together) = (self.tile.first, self.tile.n, self.context.regions.samples_together);
         let mut at = 0;
         std::iter::from_fn(move || {
             let sample = if together { 0 } else { (first + at) / inner };
@@ -144,34 +154,38 @@ impl Tile {
         })
     }
 
-    /// Logits of a class.
-    #[inline(always)]
-    pub(super) fn logits<S: Simd>(&self, simd: S, class: usize) -> Wide<S> {
-        load_narrow(simd, &self.x[class * wide_len::<S>()..])
+    /// The sample of all of them, where that is one.
+    pub(super) fn sample(&self) -> Option<usize> {
+        self.samples().next().filter(|(_, positions)| positions.len() == self.tile.n).map(|(sample, _)| sample)
     }
 
-    /// `exp(x - max)` of a class, or `exp(-|x|)`.
-    #[inline(always)]
-    pub(super) fn exponentials<S: Simd>(&self, simd: S, class: usize) -> Wide<S> {
-        load(simd, &self.e[class * wide_len::<S>()..])
-    }
-}
-
-impl<S: Simd> Positions<S> {
     /// Of a softmax.
     #[inline(always)]
-    pub(super) fn statistics(&self) -> Option<&Statistics<S>> {
+    pub(super) const fn statistics(&self) -> Option<&Statistics<S>> {
         match &self.activation {
             Predictor::Softmax { statistics, .. } => Some(statistics),
             Predictor::Sigmoid => None,
         }
     }
 
+    /// Logits of a class.
+    #[inline(always)]
+    pub(super) fn logits(&self, class: usize) -> Wide<S> {
+        load_narrow(self.simd, &self.tile.x[class * wide_len::<S>()..])
+    }
+
+    /// `exp(x - max)` of a class, or `exp(-|x|)`.
+    #[inline(always)]
+    pub(super) fn exponentials(&self, class: usize) -> Wide<S> {
+        load(self.simd, &self.tile.e[class * wide_len::<S>()..])
+    }
+
     /// Targets of a class.
     #[inline(always)]
-    pub(super) fn targets(&self, simd: S, tile: &Tile, class: usize) -> Wide<S> {
-        if !tile.dense.is_empty() {
-            return load_narrow(simd, &tile.dense[class * wide_len::<S>()..]);
+    pub(super) fn targets(&self, class: usize) -> Wide<S> {
+        let simd = self.simd;
+        if !self.tile.dense.is_empty() {
+            return load_narrow(simd, &self.tile.dense[class * wide_len::<S>()..]);
         }
         let class = S::f64s::splat(simd, class as f64);
         let mut targets = self.labels;
@@ -183,9 +197,10 @@ impl<S: Simd> Positions<S> {
 
     /// Predictions of a class; of a position that does not count they are 0.
     #[inline(always)]
-    pub(super) fn predictions(&self, simd: S, tile: &Tile, class: usize) -> Predictions<S> {
+    pub(super) fn predictions(&self, class: usize) -> Predictions<S> {
+        let simd = self.simd;
         let (one, zero) = (S::f64s::splat(simd, 1.0), S::f64s::splat(simd, 0.0));
-        let mut p = tile.exponentials(simd, class);
+        let mut p = self.exponentials(class);
         let mut miss = p;
         match &self.activation {
             Predictor::Softmax { statistics, scale, miss_of_top } => {
@@ -196,7 +211,7 @@ impl<S: Simd> Positions<S> {
                 }
             }
             Predictor::Sigmoid => {
-                let x = tile.logits(simd, class);
+                let x = self.logits(class);
                 for i in 0..p.len() {
                     let larger = one / (one + p[i]);
                     let (smaller, is_positive) = (p[i] * larger, x[i].simd_gt(zero));
