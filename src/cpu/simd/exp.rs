@@ -3,7 +3,8 @@
 //! The polynomials are minimax fits of relative error (Remez). `u = 2^-24 = 6e-8`.
 
 use super::math::{at_least, at_most};
-use super::powers::{Fit, has_table, powers, residue, round, sum_of_powers};
+use super::native::has_table;
+use super::powers::{Fit, powers, residue, round, sum_of_powers};
 use super::{BLOCK, Block, Select, Simd, SimdBase, SimdFloat, splat, total};
 
 /// `exp(factor * d)` for many `d` and one positive `factor`, such as one over a temperature.

@@ -11,6 +11,7 @@ pub(super) mod half;
 pub(super) mod log64;
 pub(super) mod math;
 pub(super) mod memory;
+mod native;
 pub(super) mod odds;
 mod powers;
 pub(super) mod quads;

@@ -1,7 +1,8 @@
 //! What losses of single logits are made of: odds, and their logarithms.
 
 use super::math::at_most;
-use super::powers::{Fit, has_table, powers, round};
+use super::native::has_table;
+use super::powers::{Fit, powers, round};
 use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, splat};
 
 /// `exp(-r)`, for `|r|` up to `ln 2 / 2` and to `ln 2 / 64`; relative errors 3.8e-9 and 5.3e-8.

@@ -1,6 +1,7 @@
 //! Powers of two: with AVX-512 from a table in two registers and an instruction that scales, else by putting an exponent together.
 
-use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, has_avx512, splat};
+use super::native::{self, has_table};
+use super::{BLOCK, Block, Simd, SimdBase, SimdFloat, splat};
 
 /// Two polynomials for one power `b^r`, highest power first.
 pub(super) struct Fit {
@@ -122,12 +123,6 @@ impl Fit {
     }
 }
 
-/// Whether the processor has the two instructions: with AVX-512.
-#[inline(always)]
-pub(super) const fn has_table<S: Simd>() -> bool {
-    has_avx512::<S>()
-}
-
 /// `d k - n`; with a table 0 where `d` is not above `lowest`, nor NaN.
 #[inline(always)]
 pub(super) fn residue<S: Simd>(d: S::f32s, k: S::f32s, n: S::f32s, lowest: S::f32s) -> S::f32s {
@@ -171,74 +166,6 @@ fn looked_up<S: Simd>(simd: S, sum: S::f32s) -> S::f32s {
 #[inline(always)]
 fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
     native::scaled_above::<S>(p, n, d, lowest)
-}
-
-#[cfg(target_arch = "x86_64")]
-mod native {
-    use std::arch::x86_64::{
-        __m512, _CMP_NLE_UQ, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_maskz_fmsub_ps, _mm512_maskz_scalef_ps,
-        _mm512_permutex2var_ps,
-    };
-    use std::mem::transmute_copy;
-
-    use super::{Simd, has_table};
-
-    /// Calls a function of such vectors.
-    macro_rules! call {
-        ($function:ident($($vector:expr),+)) => {{
-            assert!(has_table::<S>());
-            // SAFETY: by the assertion these are vectors of AVX-512: who has them has the instructions, and the types have one
-            // representation.
-            unsafe { transmute_copy::<__m512, S::f32s>(&$function($(transmute_copy(&$vector)),+)) }
-        }};
-    }
-
-    #[inline(always)]
-    pub(super) fn looked_up<S: Simd>(low: S::f32s, high: S::f32s, sum: S::f32s) -> S::f32s {
-        #[target_feature(enable = "avx512f")]
-        #[inline]
-        fn of(low: __m512, high: __m512, sum: __m512) -> __m512 {
-            _mm512_permutex2var_ps(low, _mm512_castps_si512(sum), high)
-        }
-        call!(of(low, high, sum))
-    }
-
-    #[inline(always)]
-    pub(super) fn residue<S: Simd>(d: S::f32s, k: S::f32s, n: S::f32s, lowest: S::f32s) -> S::f32s {
-        #[target_feature(enable = "avx512f")]
-        #[inline]
-        fn of(d: __m512, k: __m512, n: __m512, lowest: __m512) -> __m512 {
-            _mm512_maskz_fmsub_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(d, lowest), d, k, n)
-        }
-        call!(of(d, k, n, lowest))
-    }
-
-    #[inline(always)]
-    pub(super) fn scaled_above<S: Simd>(p: S::f32s, n: S::f32s, d: S::f32s, lowest: S::f32s) -> S::f32s {
-        #[target_feature(enable = "avx512f")]
-        #[inline]
-        fn of(p: __m512, n: __m512, d: __m512, lowest: __m512) -> __m512 {
-            _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(d, lowest), p, n)
-        }
-        call!(of(p, n, d, lowest))
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod native {
-    use super::Simd;
-
-    pub(super) fn looked_up<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
-        unreachable!("no other processor has a table")
-    }
-
-    pub(super) fn residue<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
-        unreachable!("no other processor has a table")
-    }
-
-    pub(super) fn scaled_above<S: Simd>(_: S::f32s, _: S::f32s, _: S::f32s, _: S::f32s) -> S::f32s {
-        unreachable!("no other processor has a table")
-    }
 }
 
 #[cfg(test)]
