@@ -3,6 +3,7 @@
 #
 #   scripts/peers.sh                        # everything; burn takes many minutes to build
 #   scripts/peers.sh python                 # PyTorch and JAX beside the CPU engine
+#   scripts/peers.sh losses                 # PyTorch's other losses beside the CPU engine's
 #   scripts/peers.sh rust --shape 8192x32000
 #
 # THREADS=2 sets the number of threads, PYTHON a Python with torch, jax, optax and numpy; without it an environment is made in
@@ -24,16 +25,31 @@ manifest=benches/peers/Cargo.toml
 target="${CARGO_TARGET_DIR:-benches/peers/target}"
 export CARGO_TARGET_DIR="$target"
 
-with_python() {
-    local python="${PYTHON:-}"
+# The Python; and the program that takes turns with it, built.
+prepare_python() {
+    python="${PYTHON:-}"
     if [ -z "$python" ]; then
         python="$target/venv/bin/python"
         [ -x "$python" ] || { python3 -m venv "$target/venv" && "$python" -m pip install torch numpy jax optax; }
     fi
     cargo build --release --locked --manifest-path "$manifest" -p logloss-turns
+}
+
+with_python() {
+    prepare_python
     "${pinned[@]}" "$target/release/logloss-turns" \
         --peer "$python benches/peers/torch_peer.py" --peer "$python benches/peers/jax_peer.py" \
         --json "$results/python.json" "$@" | tee "$results/python.txt"
+}
+
+with_losses() {
+    prepare_python
+    local losses=()
+    for loss in soft_cross_entropy nll multi_margin kl_div bce_with_logits sigmoid_focal mse hinge; do
+        losses+=(--loss "$loss")
+    done
+    "${pinned[@]}" "$target/release/logloss-turns" --peer "$python benches/peers/torch_peer.py" "${losses[@]}" \
+        --json "$results/losses.json" "$@" | tee "$results/losses.txt"
 }
 
 with_rust() {
@@ -42,8 +58,9 @@ with_rust() {
 }
 
 case "$which" in
-    all) with_python "$@" && with_rust "$@" ;;
+    all) with_python "$@" && with_losses "$@" && with_rust "$@" ;;
     python) with_python "$@" ;;
+    losses) with_losses "$@" ;;
     rust) with_rust "$@" ;;
-    *) echo "usage: scripts/peers.sh [all|python|rust] [--shape ROWSxCLASSES]..." >&2 && exit 2 ;;
+    *) echo "usage: scripts/peers.sh [all|python|losses|rust] [--shape ROWSxCLASSES]..." >&2 && exit 2 ;;
 esac

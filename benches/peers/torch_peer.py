@@ -1,4 +1,4 @@
-"""PyTorch's `F.cross_entropy`, eager and compiled: `torch_peer.py [cpu|cuda]`.
+"""PyTorch's losses, eager and compiled: `torch_peer.py [cpu|cuda]`.
 
 The gradient goes where PyTorch puts it: `x.grad` is absent before each run, as after `zero_grad()`.
 """
@@ -12,6 +12,27 @@ import torch.nn.functional as F
 import turns
 
 device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
+
+
+def sigmoid_focal(x, t):
+    """As torchvision's, with gamma 2 and without alpha."""
+    p = torch.sigmoid(x)
+    ce = F.binary_cross_entropy_with_logits(x, t, reduction="none")
+    miss = 1 - (p * t + (1 - p) * (1 - t))
+    return (miss**2 * ce).mean()
+
+
+LOSSES = {
+    "cross_entropy": F.cross_entropy,
+    "soft_cross_entropy": F.cross_entropy,
+    "nll": F.nll_loss,
+    "multi_margin": F.multi_margin_loss,
+    "kl_div": lambda x, t: F.kl_div(F.log_softmax(x, 1), t, reduction="sum") / x.numel(),
+    "bce_with_logits": F.binary_cross_entropy_with_logits,
+    "sigmoid_focal": sigmoid_focal,
+    "mse": F.mse_loss,
+    "hinge": lambda x, t: F.relu(1 - x * t).mean(),
+}
 
 
 def timed(run):
@@ -29,13 +50,15 @@ def timed(run):
     return 1e-3 * start.elapsed_time(end), loss.item()
 
 
-def prepare(shape, dtype):
+def prepare(loss, targets, shape, dtype):
     torch._dynamo.reset()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     x = torch.from_numpy(turns.logits(shape)).to(device, getattr(torch, dtype))
     leaf = x.detach().requires_grad_()
-    t = torch.from_numpy(turns.targets(shape)).to(device, torch.int64)
+    t = torch.from_numpy(targets).to(device)
+    t = t if t.is_floating_point() else t.long()
+    function = LOSSES[loss]
 
     def forward(loss):
         def run():
@@ -56,7 +79,7 @@ def prepare(shape, dtype):
 
         return cleared
 
-    losses = [("eager", F.cross_entropy), ("compiled", torch.compile(F.cross_entropy, dynamic=False))]
+    losses = [("eager", function), ("compiled", torch.compile(function, dynamic=False))]
     return [(name, is_gradient, make(loss)) for is_gradient, make in [(False, forward), (True, gradient)] for name, loss in losses]
 
 

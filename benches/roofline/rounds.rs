@@ -23,7 +23,7 @@ impl<'p> Opponent<'p> {
     /// # Errors
     /// It cannot, or computes something else.
     pub fn new(peer: &'p mut ChildPeer, shape: &[u32], subject: &Subject<'_>) -> Result<Self> {
-        let entries = peer.prepare(shape, subject.dtype.name())?;
+        let entries = peer.prepare("cross_entropy", "classes", shape, subject.dtype.name())?;
         // PyTorch rounds the mean to the logits' type: 11 and 8 bits, of which one is left to how it adds up.
         let tolerance = match subject.dtype {
             DType::F32 => 1e-4,

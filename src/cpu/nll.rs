@@ -23,8 +23,10 @@ impl CpuLoss for Nll {
         let outputs = job.take_outputs();
         let classes = job.tensor.layout().classes() as usize;
         let numbers = if job.tensor.layout().inner() == 1 { NUMBERS } else { NUMBERS_OF_PLANES };
-        let together = 1 << (numbers / classes.max(1)).clamp(1, ROWS).ilog2();
-        let length = ((1 << 16) / classes.max(1)).clamp(together, 4096).next_power_of_two();
+        // Without a gradient a row is one logit.
+        let of_row = if job.tensor.has_gradient() { classes.max(1) } else { 1 };
+        let together = 1 << (numbers / of_row).clamp(1, ROWS).ilog2();
+        let length = ((1 << 16) / of_row).clamp(together, 4096).next_power_of_two();
         let scale = survey.gradient_scale;
         let totals = job.for_rows(length, outputs, Scratch::default, |part, out, scratch| {
             job.instructions.run(Rows { job: &job, scale, together, part, out, scratch })

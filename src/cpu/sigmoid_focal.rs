@@ -3,7 +3,7 @@
 use super::elements::{self, Element, ElementLoss};
 use super::simd::exp::Exp;
 use super::simd::math::{Margin, ln, weighted};
-use super::simd::{Select, Simd, SimdBase, splat};
+use super::simd::{Select, Simd, SimdBase, SimdFloat, splat};
 use super::{CpuLoss, Job, Outcome};
 use crate::{Result, SigmoidFocal};
 
@@ -26,18 +26,27 @@ impl ElementLoss for SigmoidFocal {
         let ce = weighted(simd, t, margin.softplus_negated) + weighted(simd, not_t, margin.softplus);
         let (p, not_p) = (margin.sigmoid, margin.sigmoid_negated);
         let miss = p * not_t + not_p * t;
-        // Of a power of `miss` the error is that of `miss` itself, however near 1 it is.
-        let log_miss = t.simd_eq(zero).select(-margin.softplus_negated, ln(simd, miss));
-        let log_miss = t.simd_eq(one).select(-margin.softplus, log_miss);
-        let modulation = if self.gamma == 0.0 { one } else { exp.of(log_miss * splat(simd, self.gamma)) };
         let by_miss = splat(simd, self.gamma) * (not_t - t) * p * not_p;
-        let is_zero = miss.simd_eq(zero) | by_miss.simd_eq(zero);
-        let slope = (not_t * p - t * not_p) + is_zero.select(zero, by_miss * ce / miss);
+        // `miss^gamma`, and its derivative by `miss` times `ce`.
+        let (modulation, bend);
+        if self.gamma == 2.0 {
+            // The usual one takes neither a logarithm nor a division.
+            modulation = miss * miss;
+            bend = weighted(simd, by_miss, ce) * miss;
+        } else {
+            // Of a power of `miss` the error is that of `miss` itself, however near 1 it is.
+            let log_miss = t.simd_eq(zero).select(-margin.softplus_negated, ln(simd, miss));
+            let log_miss = t.simd_eq(one).select(-margin.softplus, log_miss);
+            modulation = if self.gamma == 0.0 { one } else { exp.of(log_miss * splat(simd, self.gamma)) };
+            let is_zero = miss.simd_eq(zero) | by_miss.simd_eq(zero);
+            bend = modulation * is_zero.select(zero, by_miss * ce / miss);
+        }
+        let slope = modulation.mul_add(not_t * p - t * not_p, bend);
         let mut weight = one;
         if let Some(alpha) = self.alpha {
             weight = splat(simd, alpha) * t + splat(simd, 1.0 - alpha) * not_t;
         }
-        let gradient = miss.simd_eq(zero).select(zero, weight * modulation * slope);
+        let gradient = miss.simd_eq(zero).select(zero, weight * slope);
         (weighted(simd, weight, weighted(simd, modulation, ce)), gradient)
     }
 }

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         let data = Data::new(shape);
         if !only_cpu {
             let peers: &mut [&mut dyn Peer] = &mut [&mut LoglossGpu::open()?, &mut BurnPeer::wgpu()];
-            report.add(shape, &measure(&data, peers, options.effort())?);
+            report.add(&data, &measure(&data, peers, options.effort())?);
         }
         if !only_gpu {
             let peers: &mut [&mut dyn Peer] = &mut [
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
                 &mut BurnPeer::ndarray(),
                 &mut CandlePeer::default(),
             ];
-            report.add(shape, &measure(&data, peers, options.effort())?);
+            report.add(&data, &measure(&data, peers, options.effort())?);
         }
     }
     options.json.map_or(Ok(()), |path| report.write(&path))

@@ -108,9 +108,12 @@ impl PositionLoss {
     }
 }
 
-/// `x^exponent` with an exponent above 0; of less than 0, which targets outside \[0, 1\] may lead to, 0.
+/// `x^exponent` with an exponent above 0. Of less than 0, which targets outside \[0, 1\] may lead to, it is 0, but for a square.
 #[inline(always)]
 fn power<S: Simd>(simd: S, x: S::f64s, exponent: f64) -> S::f64s {
+    if exponent == 2.0 {
+        return x * x;
+    }
     let zero = S::f64s::splat(simd, 0.0);
     let power = exponentials(simd, logarithms(simd, x) * S::f64s::splat(simd, exponent));
     x.simd_le(zero).select(zero, power)

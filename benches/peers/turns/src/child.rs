@@ -3,7 +3,7 @@
 //! | asked | answered |
 //! | --- | --- |
 //! | (at the start) | `{"name": "PyTorch 2.15"}` |
-//! | `{"prepare": {"shape": [65536, 1000], "dtype": "float32"}}`, class axis 1 | `{"entries": [{"variant": "eager", "gradient": false}]}` |
+//! | `{"prepare": {"loss": "cross_entropy", "targets": "classes", "shape": [65536, 1000], "dtype": "float32"}}`, class axis 1 | `{"entries": [{"variant": "eager", "gradient": false}]}` |
 //! | `{"run": 0}` | `{"seconds": 0.25, "loss": 7.9}` |
 //! | `{"release": true}` | `{}` |
 //!
@@ -52,12 +52,13 @@ impl ChildPeer {
         Ok(peer)
     }
 
-    /// Lets it make a batch, and returns the ways in which it can compute the loss.
+    /// Lets it make a batch for a loss, with targets of a kind such as `classes`, and returns the ways in which it can compute the loss.
     ///
     /// # Errors
     /// What it answers, such as too little memory.
-    pub fn prepare(&mut self, shape: &[u32], dtype: &str) -> Result<Vec<ChildEntry>> {
-        let answer = self.ask(&json!({ "prepare": { "shape": shape, "dtype": dtype } }))?;
+    pub fn prepare(&mut self, loss: &str, targets: &str, shape: &[u32], dtype: &str) -> Result<Vec<ChildEntry>> {
+        let batch = json!({ "loss": loss, "targets": targets, "shape": shape, "dtype": dtype });
+        let answer = self.ask(&json!({ "prepare": batch }))?;
         let entries = answer["entries"].as_array().context("an answer without entries")?;
         let entry = |e: &Value| {
             let variant = e["variant"].as_str()?.to_owned();

@@ -1,8 +1,9 @@
-//! Several implementations of cross-entropy, timed in turn on the same data.
+//! Several implementations of losses, timed in turn on the same data.
 
 pub mod child;
 pub mod contest;
 pub mod data;
+pub mod kind;
 pub mod logloss_cpu;
 pub mod options;
 pub mod peer;

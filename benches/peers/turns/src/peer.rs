@@ -1,25 +1,45 @@
 //! What takes turns.
 
 use anyhow::Result;
-use logloss::Shape;
+use logloss::{AnyLoss, CrossEntropy, Shape};
 
 use crate::child::ChildPeer;
+use crate::data;
+use crate::kind::{self, Kind};
 
-/// A batch for everyone: `targets[r]` is the class of row `r`.
+/// A batch for everyone, and the name of the loss that everyone computes of it, with logloss's default options.
 pub struct Data {
+    pub loss: String,
+    pub kind: Kind,
     pub shape: Shape,
     pub logits: Vec<f32>,
+    /// `targets[r]` is the class of row `r`.
     pub targets: Vec<i32>,
+    /// Dense targets, of a loss that has them.
+    pub values: Vec<f32>,
 }
 
 impl Data {
+    /// For cross-entropy.
     pub fn new(shape: Shape) -> Self {
-        let logits = crate::data::logits(usize::try_from(shape.elements()).expect("a batch that fits memory"));
-        Self { shape, logits, targets: crate::data::targets(shape.rows, shape.classes) }
+        Self::of(&CrossEntropy::default(), shape)
+    }
+
+    pub fn of(loss: &dyn AnyLoss, shape: Shape) -> Self {
+        let (definition, n) = (loss.definition(), usize::try_from(shape.elements()).expect("a batch that fits memory"));
+        let kind = Kind::of(&definition);
+        Self {
+            loss: definition.name.to_owned(),
+            kind,
+            shape,
+            logits: data::logits(n),
+            targets: data::targets(shape.rows, shape.classes),
+            values: if kind == Kind::Classes { Vec::new() } else { kind::values(kind, n, shape.classes) },
+        }
     }
 }
 
-/// A way to compute the mean cross-entropy, or why there is none.
+/// A way to compute the loss, or why there is none.
 pub struct Entry {
     pub variant: String,
     pub gradient: bool,
@@ -42,7 +62,7 @@ pub struct Lap {
     pub loss: f64,
 }
 
-/// An implementation of cross-entropy.
+/// An implementation of losses.
 pub trait Peer {
     fn name(&self) -> &str;
 
@@ -86,7 +106,8 @@ impl Peer for ChildPeer {
     }
 
     fn prepare(&mut self, data: &Data) -> Result<Vec<Entry>> {
-        let entries = Self::prepare(self, &[data.shape.rows, data.shape.classes], "float32")?;
+        let shape = [data.shape.rows, data.shape.classes];
+        let entries = Self::prepare(self, &data.loss, data.kind.name(), &shape, "float32")?;
         Ok(entries.iter().map(|entry| Entry::new(&entry.variant, entry.gradient)).collect())
     }
 

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use logloss::Shape;
 use logloss::cpu::Instructions;
 use serde_json::{Value, json};
 
 use crate::contest::Score;
+use crate::peer::Data;
 
 /// All that was measured.
 #[derive(Default)]
@@ -16,16 +16,16 @@ pub struct Report {
 }
 
 impl Report {
-    /// Prints the scores of a shape and keeps them.
-    pub fn add(&mut self, shape: Shape, scores: &[Score]) {
+    /// Prints the scores of a batch and keeps them.
+    pub fn add(&mut self, data: &Data, scores: &[Score]) {
         if self.rows.is_empty() {
             println!("{}", machine());
             println!(
-                "{:>16}  {:<50} {:<20} {:>10} {:>8} {:>5}",
-                "rows x classes", "who", "pass", "median ms", "times", "runs"
+                "{:<18} {:>16}  {:<50} {:<20} {:>10} {:>8} {:>5}",
+                "loss", "rows x classes", "who", "pass", "median ms", "times", "runs"
             );
         }
-        let shape = format!("{} x {}", shape.rows, shape.classes);
+        let (loss, shape) = (&data.loss, format!("{} x {}", data.shape.rows, data.shape.classes));
         for score in scores {
             let entry = &score.entry;
             let who = if entry.variant.is_empty() {
@@ -34,13 +34,13 @@ impl Report {
                 format!("{}, {}", score.peer, entry.variant)
             };
             let pass = if entry.gradient { "forward + gradient" } else { "forward" };
-            let mut row = json!({ "shape": shape, "who": who, "pass": pass });
+            let mut row = json!({ "loss": loss, "shape": shape, "who": who, "pass": pass });
             if let Some(reason) = &entry.left_out {
-                println!("{shape:>16}  {who:<50} {pass:<20} left out: {reason}");
+                println!("{loss:<18} {shape:>16}  {who:<50} {pass:<20} left out: {reason}");
                 row["left_out"] = json!(reason);
             } else {
                 let (ms, runs) = (1e3 * score.seconds, score.count());
-                println!("{shape:>16}  {who:<50} {pass:<20} {ms:>10.2} {:>8.2} {runs:>5}", score.ratio);
+                println!("{loss:<18} {shape:>16}  {who:<50} {pass:<20} {ms:>10.2} {:>8.2} {runs:>5}", score.ratio);
                 row["seconds"] = json!(score.seconds);
                 row["times_logloss"] = json!(score.ratio);
                 row["runs"] = json!(runs);
