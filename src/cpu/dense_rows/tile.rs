@@ -79,7 +79,7 @@ impl<S: Simd> Tile<'_, S> {
         finite
     }
 
-    /// Adds up the terms of the classes, whose losses `visit` sees too, with where in the tile they are.
+    /// Adds up the terms of the classes, whose losses `visit` sees too, with the number of their chunk.
     #[inline(always)]
     pub(super) fn sums<L: DenseLoss, D: Direction>(
         &mut self,
@@ -119,7 +119,7 @@ impl<S: Simd> Tile<'_, S> {
                 sums.others[i] += is_top.select(zero, terms.slope);
             }
             store::<S>(&slopes, y);
-            visit(at, &losses);
+            visit(k, &losses);
         }
         sums.loss = D::total(simd, sums.loss);
         sums.top = D::total(simd, sums.top);

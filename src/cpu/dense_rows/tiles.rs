@@ -87,20 +87,17 @@ impl<L: DenseLoss, D: Direction> Kernel for Tiles<'_, '_, L, D> {
             D::fill_up(y, classes, f64::NEG_INFINITY);
             D::read::<S>(targets, rows.clone(), t, buffer);
             D::fill_up(t, classes, loss.no_target());
-            let mut tile = Tile {
-                of_logits: softmax::<S, D>(simd, y, e),
-                of_targets: None,
-                classes,
+            let of_logits = softmax::<S, D>(
+                simd,
                 y,
                 e,
-                t,
-                target_y,
-                target_e,
-                class_weights,
-            };
+                #[inline(always)]
+                |k| D::fetch::<S>(part, rows.start, k),
+            );
+            let mut tile = Tile { of_logits, of_targets: None, classes, y, e, t, target_y, target_e, class_weights };
             if L::LOGIT_TARGETS {
                 scale_logits(simd, &RowScale { softcap: None, ..options }, tile.t, tile.target_y, &mut []);
-                tile.of_targets = Some(softmax::<S, D>(simd, tile.target_y, tile.target_e));
+                tile.of_targets = Some(softmax::<S, D>(simd, tile.target_y, tile.target_e, |_| {}));
             }
 
             let (finite, z) = (tile.finite(), ZLoss::new(options.z_loss.into(), &tile.of_logits));
@@ -111,13 +108,25 @@ impl<L: DenseLoss, D: Direction> Kernel for Tiles<'_, '_, L, D> {
             let weights = D::of_rows(simd, &row_weights);
             let sums: Sums<S> = if let Some((part, writer)) = losses.as_mut().zip(losses_writer.as_mut()) {
                 let share = z.penalties(simd, 1.0 / classes as f64);
-                let sums = tile.sums::<L, D>(simd, loss, |at, losses| {
-                    store_narrow::<S>(&weighted_losses(simd, losses, &share, &weights, &finite), &mut narrow[at..]);
-                });
+                let sums = tile.sums::<L, D>(
+                    simd,
+                    loss,
+                    #[inline(always)]
+                    |k, losses| {
+                        D::fetch::<S>(targets, rows.start, k);
+                        let of_chunk = weighted_losses(simd, losses, &share, &weights, &finite);
+                        store_narrow::<S>(&of_chunk, &mut narrow[k * wide_len::<S>()..]);
+                    },
+                );
                 D::write(simd, part, writer, rows.clone(), narrow, buffer);
                 sums
             } else {
-                tile.sums::<L, D>(simd, loss, |_, _| {})
+                tile.sums::<L, D>(
+                    simd,
+                    loss,
+                    #[inline(always)]
+                    |k, _| D::fetch::<S>(targets, rows.start, k),
+                )
             };
 
             let (mut of_lanes, mut finite_lanes) = ([0.0; MAX_WIDE], [0.0; MAX_WIDE]);

@@ -109,7 +109,7 @@ impl Tile {
         for (x, y) in self.x.chunks_exact(n).zip(self.y.chunks_exact_mut(n)) {
             store::<S>(&load_narrow(simd, x), y);
         }
-        let statistics = softmax::<S, Across>(simd, &self.y, &mut self.e);
+        let statistics = softmax::<S, Across>(simd, &self.y, &mut self.e, |_| {});
         let (mut scale, mut miss_of_top) = (statistics.scale, statistics.rest);
         let (zero, nan) = (S::f64s::splat(simd, 0.0), S::f64s::splat(simd, f64::NAN));
         for i in 0..scale.len() {

@@ -42,6 +42,15 @@ pub(in crate::cpu) trait Direction: Send + Sync {
     /// Reads the logits of `rows`, no more than a tile has.
     fn read<S: Simd>(part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>);
 
+    /// Asks for what comes some way behind chunk `k`, of [`wide_len`] numbers, of the tile that begins with a row, where memory is
+    /// read in order.
+    #[inline(always)]
+    fn fetch<S: Simd>(part: &Part<'_>, row: usize, k: usize) {
+        if part.layout().inner() == 1 {
+            part.fetch_ahead(part.row_start(row) + k * wide_len::<S>(), wide_len::<S>());
+        }
+    }
+
     /// Writes their gradient.
     fn write<S: Simd>(
         simd: S,

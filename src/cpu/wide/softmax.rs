@@ -61,9 +61,15 @@ impl<S: Simd> Chain<S> {
     }
 }
 
-/// Fills `e` with `exp(y_c - max)`. Both are tiles.
+/// Fills `e` with `exp(y_c - max)`. Both are tiles. `between` is called with the number of each chunk among the exponentials: what
+/// waits for memory goes there.
 #[inline(always)]
-pub(in crate::cpu) fn softmax<S: Simd, D: Direction>(simd: S, y: &[f64], e: &mut [f64]) -> Statistics<S> {
+pub(in crate::cpu) fn softmax<S: Simd, D: Direction>(
+    simd: S,
+    y: &[f64],
+    e: &mut [f64],
+    between: impl Fn(usize),
+) -> Statistics<S> {
     let n = wide_len::<S>();
     let (mut max, mut top) = (splat(simd, f64::NEG_INFINITY), splat(simd, 0.0));
     for (k, y) in y.chunks_exact(n).enumerate() {
@@ -78,6 +84,7 @@ pub(in crate::cpu) fn softmax<S: Simd, D: Direction>(simd: S, y: &[f64], e: &mut
 
     let mut rest = splat(simd, 0.0);
     for (k, (y, e)) in y.chunks_exact(n).zip(e.chunks_exact_mut(n)).enumerate() {
+        between(k);
         let (mut of_chunk, classes) = (load(simd, y), D::classes(simd, k * n));
         for (i, x) in of_chunk.iter_mut().enumerate() {
             *x = exp_of_negatives(simd, *x - max[i]);
@@ -118,7 +125,7 @@ impl Kernel for LogPartition<'_> {
         y.extend(x.iter().map(|&x| f64::from(x)));
         y.resize(Along::numbers::<S>(x.len()), f64::NEG_INFINITY);
         e.resize(y.len(), 0.0);
-        let statistics = softmax::<S, Along>(simd, y, e);
+        let statistics = softmax::<S, Along>(simd, y, e, |_| {});
         let (mut max, mut log_sum) = ([0.0; super::MAX_WIDE], [0.0; super::MAX_WIDE]);
         store::<S>(&statistics.max, &mut max);
         store::<S>(&statistics.log_sum, &mut log_sum);
