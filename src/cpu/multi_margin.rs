@@ -78,7 +78,7 @@ impl<D: Direction> Kernel for Tiles<'_, '_, D> {
             let labels = &mut labels[..n];
             job.read_labels(first, labels, &mut class_weights, &mut row_weights);
             part.pick(first, labels, &mut at_targets);
-            D::read::<S>(part, first..first + n, x, buffer);
+            D::read(simd, part, first..first + n, x, buffer);
             D::fill_up(x, classes, f32::NEG_INFINITY);
             let (mut targets, mut x_t, mut factors) = ([-1.0; MAX_WIDE], [0.0; MAX_WIDE], [0.0; MAX_WIDE]);
             for (i, &class) in labels.iter().enumerate().filter(|(_, class)| **class != NO_CLASS) {

@@ -82,10 +82,10 @@ impl<L: DenseLoss, D: Direction> Kernel for Tiles<'_, '_, L, D> {
         while next < part.rows().end {
             let rows = next..part.rows().end.min(next + D::rows::<S>());
             next = rows.end;
-            D::read::<S>(part, rows.clone(), x, buffer);
+            D::read(simd, part, rows.clone(), x, buffer);
             scale_logits(simd, &options, x, y, cap);
             D::fill_up(y, classes, f64::NEG_INFINITY);
-            D::read::<S>(targets, rows.clone(), t, buffer);
+            D::read(simd, targets, rows.clone(), t, buffer);
             D::fill_up(t, classes, loss.no_target());
             let of_logits = softmax::<S, D>(
                 simd,

@@ -75,10 +75,10 @@ impl Tile {
         (self.first, self.n) = (rows.start, n.min(rows.len()).min(of_sample));
         let rows = self.first..self.first + self.n;
         self.x.resize(classes * n, 0.0);
-        part.read_columns(rows.clone(), n, &mut self.x, &mut self.row);
+        part.read_columns(simd, rows.clone(), n, &mut self.x, &mut self.row);
         if let Some(targets) = &context.targets {
             self.dense.resize(classes * n, 0.0);
-            part.twin(targets).read_columns(rows.clone(), n, &mut self.dense, &mut self.row);
+            part.twin(targets).read_columns(simd, rows.clone(), n, &mut self.dense, &mut self.row);
         }
 
         let mut labels = [f64::NAN; MAX_WIDE];

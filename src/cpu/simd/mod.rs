@@ -15,6 +15,7 @@ mod native;
 pub(super) mod odds;
 mod powers;
 pub(super) mod quads;
+pub(super) mod turn;
 
 use fearless_simd::Level;
 pub(super) use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdFloat, SimdInt, SimdMask, SimdNarrow, SimdWiden};

@@ -29,7 +29,6 @@ mod short;
 mod stretch;
 mod tally;
 mod tile;
-mod turn;
 
 pub(super) use cap::cap_vector;
 pub(super) use finish::{Finished, MarginLoss, SoftmaxOptions, TILES};
@@ -54,6 +53,9 @@ const MEDIUM: usize = 4096;
 
 /// Classes up to which rows are turned into tiles, if they have more to them than logits.
 const TURNED: usize = 64;
+
+/// Numbers that the rows of a tile of so many classes may reach over.
+const PADDED: usize = TURNED * MAX_LANES;
 
 /// Logits of few rows that threads share: fewer take a thread a row less time than sharing them does.
 const MANY_LOGITS: usize = 1 << 17;

@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::convert::{f32_from_bf16, widen};
 use super::part::{Part, for_planes, for_samples};
 use super::{Pointer, Source};
+use crate::cpu::simd::Simd;
 use crate::cpu::simd::memory::{AHEAD, LINE, SOON, prefetch, prefetch_second};
+use crate::cpu::simd::turn::turn_all_in;
 
 /// Lines of memory that will be read, on their way to the second cache and from there to the first.
 ///
@@ -219,8 +221,9 @@ impl Part<'_> {
 
     /// Logits of neighbouring rows, class by class, `stride` numbers from class to class; behind the last row's are 0.
     #[inline(always)]
-    pub(in crate::cpu) fn read_columns(
+    pub(in crate::cpu) fn read_columns<S: Simd>(
         &self,
+        simd: S,
         rows: Range<usize>,
         stride: usize,
         to: &mut [f32],
@@ -237,7 +240,11 @@ impl Part<'_> {
             }
             return;
         }
-        for (i, row) in self.rows_together(rows.start, n, buffer).chunks_exact(classes).enumerate() {
+        let rows = self.rows_together(rows.start, n, buffer);
+        if n == stride {
+            return turn_all_in(simd, classes, rows, to, stride);
+        }
+        for (i, row) in rows.chunks_exact(classes).enumerate() {
             for (column, &x) in to.chunks_exact_mut(stride).zip(row) {
                 column[i] = x;
             }

@@ -6,7 +6,8 @@ use super::Pointer;
 use super::convert::bf16_from_f32;
 use super::lines::LineWriter;
 use super::part::{Part, for_planes, for_samples};
-use crate::cpu::simd::Simd;
+use crate::cpu::simd::turn::turn_all_out;
+use crate::cpu::simd::{BLOCK, Simd};
 
 impl Part<'_> {
     /// Whether the gradient goes over the logits, and both are float32.
@@ -123,13 +124,17 @@ impl Part<'_> {
             }
             return;
         }
-        buffer.resize(n * classes, 0.0);
-        for (i, row) in buffer.chunks_exact_mut(classes).enumerate() {
-            for (value, column) in row.iter_mut().zip(columns.chunks_exact(stride)) {
-                *value = column[i];
+        buffer.resize(n * classes + BLOCK, 0.0);
+        if n == stride {
+            turn_all_out(simd, classes, columns, buffer, stride);
+        } else {
+            for (i, row) in buffer.chunks_exact_mut(classes).take(n).enumerate() {
+                for (value, column) in row.iter_mut().zip(columns.chunks_exact(stride)) {
+                    *value = column[i];
+                }
             }
         }
-        self.write_rows(simd, writer, rows.start, buffer);
+        self.write_rows(simd, writer, rows.start, &buffer[..n * classes]);
     }
 
     /// Starts the gradient of whole rows without gaps.

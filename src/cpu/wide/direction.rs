@@ -40,7 +40,7 @@ pub(in crate::cpu) trait Direction: Send + Sync {
     fn fill_up<T: Copy>(tile: &mut [T], classes: usize, value: T);
 
     /// Reads the logits of `rows`, no more than a tile has.
-    fn read<S: Simd>(part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>);
+    fn read<S: Simd>(simd: S, part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>);
 
     /// Asks for what comes some way behind chunk `k`, of [`wide_len`] numbers, of the tile that begins with a row, where memory is
     /// read in order.
@@ -159,7 +159,7 @@ impl Direction for Along {
     }
 
     #[inline(always)]
-    fn read<S: Simd>(part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>) {
+    fn read<S: Simd>(_: S, part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>) {
         let row = part.row(rows.start, buffer);
         tile[..row.len()].copy_from_slice(row);
     }
@@ -225,8 +225,8 @@ impl Direction for Across {
     fn fill_up<T: Copy>(_: &mut [T], _: usize, _: T) {}
 
     #[inline(always)]
-    fn read<S: Simd>(part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>) {
-        part.read_columns(rows, wide_len::<S>(), tile, buffer);
+    fn read<S: Simd>(simd: S, part: &Part<'_>, rows: Range<usize>, tile: &mut [f32], buffer: &mut Vec<f32>) {
+        part.read_columns(simd, rows, wide_len::<S>(), tile, buffer);
     }
 
     #[inline(always)]

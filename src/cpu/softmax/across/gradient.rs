@@ -2,10 +2,10 @@
 
 use super::place::Place;
 use super::{Scratch, Work};
+use crate::cpu::simd::turn::turn_out;
 use crate::cpu::simd::{BLOCK, Simd, SimdBase};
 use crate::cpu::softmax::finish::MarginLoss;
 use crate::cpu::softmax::group::Gradients;
-use crate::cpu::softmax::turn::turn_out;
 use crate::cpu::tensor::{LineWriter, Part};
 
 impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {

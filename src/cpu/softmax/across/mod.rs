@@ -18,8 +18,7 @@ use super::cap::{Capped, cap};
 use super::finish::{MarginLoss, Statistics, TILES};
 use super::group::{Group, Ledger};
 use super::tile::Tile;
-use super::turn::PADDED;
-use super::{MAX_ROWS, PartKernel, Rows};
+use super::{MAX_ROWS, PADDED, PartKernel, Rows};
 use crate::DType;
 use crate::cpu::RowTotals;
 use crate::cpu::aligned::Aligned;
@@ -289,7 +288,7 @@ impl<S: Simd, M: MarginLoss> Work<'_, '_, S, M> {
     #[inline(always)]
     fn turn_in(&self, place: Place, k: usize, logits: &[f32], padded: &mut [f32], x: &mut [f32]) {
         if !logits.is_empty() {
-            place.rows::<S>(k, logits, padded).turn_in(self.simd, &mut x[place.tile(k)]);
+            place.rows::<S>(k, logits, padded).turn_in(self.simd, &mut x[place.tile(k)], S::f32s::LEN);
         }
     }
 }

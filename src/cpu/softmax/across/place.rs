@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use crate::cpu::simd::turn::TileRows;
 use crate::cpu::simd::{Simd, SimdBase};
 use crate::cpu::softmax::group::Group;
-use crate::cpu::softmax::turn::TileRows;
 
 /// A group and its tiles in memory.
 #[derive(Clone, Copy)]

@@ -3,11 +3,11 @@
 use super::Work;
 use crate::cpu::simd::exp::Exp;
 use crate::cpu::simd::memory::{AHEAD, LINE, prefetch};
+use crate::cpu::simd::turn::TileRows;
 use crate::cpu::simd::{BLOCK, Simd, SimdBase, SimdMask, splat};
 use crate::cpu::softmax::finish::{MarginLoss, Statistics};
 use crate::cpu::softmax::group::Group;
 use crate::cpu::softmax::tally::Tally;
-use crate::cpu::softmax::turn::TileRows;
 use crate::cpu::tensor::LinesAhead;
 
 /// Classes up to which turning rows takes less time than adding up each along its classes.
