@@ -91,7 +91,12 @@ impl<D: Direction> Kernel for Tiles<'_, '_, D> {
                 targets: D::of_rows(simd, &targets),
                 x_t: D::of_rows(simd, &x_t),
             };
-            let sums = margins.sums::<D>(simd, x);
+            let sums = margins.sums::<D>(
+                simd,
+                x,
+                #[inline(always)]
+                |k| D::fetch::<S>(part, first, k),
+            );
 
             for (i, &class) in labels.iter().enumerate() {
                 let (row, counts, is_finite) = (first + i, class != NO_CLASS, sums.finite[i] == 1.0);
@@ -160,13 +165,15 @@ impl<S: Simd> Margins<S> {
         (terms, slopes)
     }
 
+    /// `between` is called with the number of each chunk.
     #[inline(always)]
-    fn sums<D: Direction>(&self, simd: S, x: &[f32]) -> Sums {
+    fn sums<D: Direction>(&self, simd: S, x: &[f32], between: impl Fn(usize)) -> Sums {
         let (n, zero, one) = (wide_len::<S>(), S::f64s::splat(simd, 0.0), S::f64s::splat(simd, 1.0));
         let (lowest, infinity) = (S::f64s::splat(simd, f64::NEG_INFINITY), S::f64s::splat(simd, f64::INFINITY));
         let (mut loss, mut slope) = (splat(simd, 0.0), splat(simd, 0.0));
         let (mut bad, mut real) = (splat(simd, 0.0), splat(simd, 0.0));
         for (k, x) in x.chunks_exact(n).enumerate() {
+            between(k);
             let x = load_narrow(simd, x);
             let (terms, slopes) = self.terms(simd, &x, &D::classes(simd, k * n));
             for i in 0..WIDE {
