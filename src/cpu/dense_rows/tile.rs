@@ -10,7 +10,7 @@ pub(super) struct Tile<'a, S: Simd> {
     pub(super) of_logits: Statistics<S>,
     /// Where targets are logits.
     pub(super) of_targets: Option<Statistics<S>>,
-    /// Scaled logits; [`sums`](Self::sums) leaves derivatives by log-probabilities.
+    /// Scaled logits; [`sums`](Self::sums) may leave derivatives by log-probabilities.
     pub(super) y: &'a mut [f64],
     pub(super) e: &'a [f64],
     pub(super) t: &'a [f32],
@@ -79,9 +79,25 @@ impl<S: Simd> Tile<'_, S> {
         finite
     }
 
-    /// Adds up the terms of the classes, whose losses `visit` sees too, with the number of their chunk.
+    /// Adds up the terms of the classes, whose losses `visit` sees too, with the number of their chunk. Derivatives are kept and added
+    /// up for a gradient alone.
     #[inline(always)]
     pub(super) fn sums<L: DenseLoss, D: Direction>(
+        &mut self,
+        simd: S,
+        loss: &L,
+        has_gradient: bool,
+        visit: impl FnMut(usize, &Wide<S>),
+    ) -> Sums<S> {
+        if has_gradient {
+            self.add_up::<L, D, true>(simd, loss, visit)
+        } else {
+            self.add_up::<L, D, false>(simd, loss, visit)
+        }
+    }
+
+    #[inline(always)]
+    fn add_up<L: DenseLoss, D: Direction, const GRADIENT: bool>(
         &mut self,
         simd: S,
         loss: &L,
@@ -113,12 +129,16 @@ impl<S: Simd> Tile<'_, S> {
                 };
                 let terms = loss.terms(simd, self.classes, &of);
                 (losses[i], slopes[i]) = (terms.loss, terms.slope);
-                let is_top = of_logits.top[i].simd_eq(classes[i]);
                 sums.loss[i] += terms.loss;
-                sums.top[i] = is_top.select(terms.slope, sums.top[i]);
-                sums.others[i] += is_top.select(zero, terms.slope);
+                if GRADIENT {
+                    let is_top = of_logits.top[i].simd_eq(classes[i]);
+                    sums.top[i] = is_top.select(terms.slope, sums.top[i]);
+                    sums.others[i] += is_top.select(zero, terms.slope);
+                }
             }
-            store::<S>(&slopes, y);
+            if GRADIENT {
+                store::<S>(&slopes, y);
+            }
             visit(k, &losses);
         }
         sums.loss = D::total(simd, sums.loss);

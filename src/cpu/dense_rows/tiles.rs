@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::tile::{Sums, Tile, ZLoss};
+use super::tile::{Tile, ZLoss};
 use super::{DenseLoss, RowScale};
 use crate::Unit;
 use crate::cpu::simd::{Kernel, Select, Simd, SimdBase};
@@ -106,28 +106,24 @@ impl<L: DenseLoss, D: Direction> Kernel for Tiles<'_, '_, L, D> {
                 row_weights.iter_mut().zip(&weights[rows.clone()]).for_each(|(to, &weight)| *to = weight.into());
             }
             let weights = D::of_rows(simd, &row_weights);
-            let sums: Sums<S> = if let Some((part, writer)) = losses.as_mut().zip(losses_writer.as_mut()) {
-                let share = z.penalties(simd, 1.0 / classes as f64);
-                let sums = tile.sums::<L, D>(
-                    simd,
-                    loss,
-                    #[inline(always)]
-                    |k, losses| {
-                        D::fetch::<S>(targets, rows.start, k);
+            let has_losses = losses_writer.is_some();
+            let share = z.penalties(simd, 1.0 / classes as f64);
+            let sums = tile.sums::<L, D>(
+                simd,
+                loss,
+                writer.is_some(),
+                #[inline(always)]
+                |k, losses| {
+                    D::fetch::<S>(targets, rows.start, k);
+                    if has_losses {
                         let of_chunk = weighted_losses(simd, losses, &share, &weights, &finite);
                         store_narrow::<S>(&of_chunk, &mut narrow[k * wide_len::<S>()..]);
-                    },
-                );
+                    }
+                },
+            );
+            if let Some((part, writer)) = losses.as_mut().zip(losses_writer.as_mut()) {
                 D::write(simd, part, writer, rows.clone(), narrow, buffer);
-                sums
-            } else {
-                tile.sums::<L, D>(
-                    simd,
-                    loss,
-                    #[inline(always)]
-                    |k, _| D::fetch::<S>(targets, rows.start, k),
-                )
-            };
+            }
 
             let (mut of_lanes, mut finite_lanes) = ([0.0; MAX_WIDE], [0.0; MAX_WIDE]);
             store::<S>(&weighted_losses(simd, &sums.loss, &z.penalties(simd, 1.0), &weights, &finite), &mut of_lanes);
