@@ -95,20 +95,26 @@ impl RowTotals {
 }
 
 impl RowTotals {
-    /// Adds the next rows, none of which is not finite: a power of two, of which the rows so far are a multiple, or the last.
+    /// Adds the next rows, none of which is not finite: a power of two of which the rows so far are a multiple, or the last.
     #[inline(always)]
     pub(super) fn push_losses<const N: usize>(&mut self, row: usize, of_rows: &[f32], losses: &mut [f32]) {
         let mut terms = [0.0; N];
         let terms = &mut terms[..of_rows.len()];
         terms.iter_mut().zip(of_rows).for_each(|(term, &loss)| *term = loss.into());
-        if terms.len().is_power_of_two() {
-            let level = terms.len().ilog2();
-            self.losses.push_tree(subtree_sum(terms), level);
-        } else {
-            terms.iter().for_each(|&term| self.losses.push(term));
-        }
+        self.push_sums(terms);
         if !losses.is_empty() {
             losses[row - self.first..][..of_rows.len()].copy_from_slice(of_rows);
+        }
+    }
+
+    /// As [`push_losses`](Self::push_losses), of what the losses of each row come to. They are lost.
+    #[inline(always)]
+    pub(super) fn push_sums(&mut self, of_rows: &mut [f64]) {
+        if of_rows.len().is_power_of_two() {
+            let level = of_rows.len().ilog2();
+            self.losses.push_tree(subtree_sum(of_rows), level);
+        } else {
+            of_rows.iter().for_each(|&sum| self.losses.push(sum));
         }
     }
 

@@ -75,15 +75,17 @@ impl<D: Direction> Kernel for Tiles<'_, '_, D> {
         let mut at_targets = [0.0; MAX_WIDE];
         for first in part.rows().step_by(D::rows::<S>()) {
             let n = D::rows::<S>().min(part.rows().end - first);
-            let labels = &mut labels[..n];
-            job.read_labels(first, labels, &mut class_weights, &mut row_weights);
-            part.pick(first, labels, &mut at_targets);
+            job.read_labels(first, &mut labels[..n], &mut class_weights, &mut row_weights);
+            labels[n..].fill(NO_CLASS);
+            part.pick(first, &labels[..n], &mut at_targets);
             D::read(simd, part, first..first + n, x, buffer);
             D::fill_up(x, classes, f32::NEG_INFINITY);
             let (mut targets, mut x_t, mut factors) = ([-1.0; MAX_WIDE], [0.0; MAX_WIDE], [0.0; MAX_WIDE]);
-            for (i, &class) in labels.iter().enumerate().filter(|(_, class)| **class != NO_CLASS) {
-                (targets[i], x_t[i]) = (f64::from(class), f64::from(at_targets[i]));
-                factors[i] = f64::from(row_weights[i]) * f64::from(class_weights[i]) / classes as f64;
+            for i in 0..MAX_WIDE {
+                let counts = labels[i] != NO_CLASS;
+                let factor = f64::from(row_weights[i]) * f64::from(class_weights[i]) * (1.0 / classes as f64);
+                (targets[i], x_t[i]) = (if counts { f64::from(labels[i]) } else { -1.0 }, f64::from(at_targets[i]));
+                factors[i] = if counts { factor } else { 0.0 };
             }
             let margins = Margins::<S> {
                 margin: S::f64s::splat(simd, loss.margin.into()),
@@ -98,27 +100,39 @@ impl<D: Direction> Kernel for Tiles<'_, '_, D> {
                 |k| D::fetch::<S>(part, first, k),
             );
 
-            for (i, &class) in labels.iter().enumerate() {
-                let (row, counts, is_finite) = (first + i, class != NO_CLASS, sums.finite[i] == 1.0);
+            let (mut losses, mut are_finite) = ([0.0; MAX_WIDE], true);
+            for i in 0..MAX_WIDE {
+                let (counts, is_finite) = (labels[i] != NO_CLASS, sums.finite[i] == 1.0);
                 let finite = if is_finite { weighted(factors[i], sums.loss[i]) as f32 } else { f32::NAN };
-                totals.push_loss(row, if counts { finite } else { 0.0 }, is_finite || !counts, out.losses);
-                if !out.details.is_empty() {
-                    let x = part.row(row, buffer);
+                losses[i] = if counts { finite } else { 0.0 };
+                are_finite &= is_finite || !counts;
+            }
+            if are_finite {
+                totals.push_losses::<MAX_WIDE>(first, &losses[..n], out.losses);
+            } else {
+                for i in 0..n {
+                    let is_finite = sums.finite[i] == 1.0 || labels[i] == NO_CLASS;
+                    totals.push_loss(first + i, losses[i], is_finite, out.losses);
+                }
+            }
+            if !out.details.is_empty() {
+                for (i, &class) in labels[..n].iter().enumerate() {
+                    let x = part.row(first + i, buffer);
                     let partition = LogPartition { x, y, e }.run(simd);
                     let (max, log_sum) = partition.unwrap_or((f64::NAN, f64::NAN));
                     let (log_prob, rank) = match class {
                         NO_CLASS => (0.0, ABSENT),
-                        _ if !is_finite => (f32::NAN, ABSENT),
+                        _ if sums.finite[i] != 1.0 => (f32::NAN, ABSENT),
                         class => (((x_t[i] - max) - log_sum) as f32, order::rank(x, class as usize)),
                     };
                     let details = Details { lse: (max + log_sum) as f32, log_prob, argmax: order::argmax(x), rank };
-                    out.details[row - totals.first()] = details;
+                    out.details[first + i - totals.first()] = details;
                 }
             }
 
             let Some(writer) = &mut writer else { continue };
             for (i, factor) in factors.iter_mut().enumerate() {
-                let is_spoilt = i < n && labels[i] != NO_CLASS && sums.finite[i] != 1.0 && scale != 0.0;
+                let is_spoilt = labels[i] != NO_CLASS && sums.finite[i] != 1.0 && scale != 0.0;
                 *factor = if is_spoilt { f64::NAN } else { *factor * scale };
             }
             margins.gradient::<D>(simd, x, &D::of_rows(simd, &factors), gradient);

@@ -128,12 +128,22 @@ impl<L: DenseLoss, D: Direction> Kernel for Tiles<'_, '_, L, D> {
             let (mut of_lanes, mut finite_lanes) = ([0.0; MAX_WIDE], [0.0; MAX_WIDE]);
             store::<S>(&weighted_losses(simd, &sums.loss, &z.penalties(simd, 1.0), &weights, &finite), &mut of_lanes);
             store::<S>(&where_finite(simd, &finite, &splat(simd, 1.0)), &mut finite_lanes);
-            for (row, (&sum, &finite)) in rows.clone().zip(of_lanes.iter().zip(&finite_lanes)) {
-                if job.definition.unit == Unit::Element {
-                    totals.push_sum(row, sum, finite == 1.0);
-                } else {
-                    totals.push_loss(row, sum as f32, finite == 1.0, of_rows);
+            let n = rows.len();
+            let are_sums = job.definition.unit == Unit::Element;
+            if finite_lanes[..n] != [1.0; MAX_WIDE][..n] {
+                for (row, (&sum, &finite)) in rows.clone().zip(of_lanes.iter().zip(&finite_lanes)) {
+                    if are_sums {
+                        totals.push_sum(row, sum, finite == 1.0);
+                    } else {
+                        totals.push_loss(row, sum as f32, finite == 1.0, of_rows);
+                    }
                 }
+            } else if are_sums {
+                totals.push_sums(&mut of_lanes[..n]);
+            } else {
+                let mut losses = [0.0; MAX_WIDE];
+                losses.iter_mut().zip(&of_lanes).for_each(|(loss, &sum)| *loss = sum as f32);
+                totals.push_losses::<MAX_WIDE>(rows.start, &losses[..n], of_rows);
             }
 
             let Some(writer) = &mut writer else { continue };
