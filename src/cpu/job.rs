@@ -141,15 +141,8 @@ impl RowTotals {
         }
         let mut lanes = [0.0; MAX_LANES / 2];
         sums[0].store_slice(&mut lanes[..S::f64s::LEN]);
-        let mut n = S::f64s::LEN;
-        while n > 1 {
-            n /= 2;
-            for i in 0..n {
-                lanes[i] = lanes[2 * i] + lanes[2 * i + 1];
-            }
-        }
         let rows = of_tiles.len() * S::f32s::LEN;
-        self.losses.push_tree(lanes[0], rows.ilog2());
+        self.losses.push_tree(subtree_sum(&mut lanes[..S::f64s::LEN]), rows.ilog2());
         if !losses.is_empty() {
             let losses = &mut losses[row - self.first..][..rows];
             for (of_tile, to) in of_tiles.iter().zip(losses.chunks_exact_mut(S::f32s::LEN)) {

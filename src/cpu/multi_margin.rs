@@ -70,7 +70,7 @@ impl<D: Direction> Kernel for Tiles<'_, '_, D> {
             tile.resize(numbers, 0.0);
         }
         let mut totals = RowTotals::new(part.rows());
-        let mut writer = if part.layout().inner() == 1 { part.writer() } else { part.cached_writer() };
+        let mut writer = part.tile_writer();
         let (mut labels, mut class_weights, mut row_weights) = ([NO_CLASS; MAX_WIDE], [1.0; MAX_WIDE], [1.0; MAX_WIDE]);
         let mut at_targets = [0.0; MAX_WIDE];
         for first in part.rows().step_by(D::rows::<S>()) {

@@ -61,7 +61,7 @@ impl Kernel for Rows<'_, '_> {
         let Self { job, scale, together, part, out, scratch: Scratch { gradient, row: buffer } } = self;
         let mut totals = RowTotals::new(part.rows());
         let (classes, are_planes) = (part.layout().classes() as usize, part.layout().inner() > 1);
-        let mut writer = if are_planes { part.cached_writer() } else { part.writer() };
+        let mut writer = part.tile_writer();
         gradient.resize(if writer.is_some() { together * classes } else { 0 }, 0.0);
         // From row to row, and from class to class.
         let (row_step, class_step) = if are_planes { (1, together) } else { (classes, 1) };

@@ -76,7 +76,7 @@ impl<L: DenseLoss, D: Direction> Kernel for Tiles<'_, '_, L, D> {
         scratch.resize::<L>(D::numbers::<S>(classes), &options, job);
         let Scratch { x, targets: t, narrow, buffer, class_weights, y, e, cap, target_y, target_e } = scratch;
         let mut totals = RowTotals::new(part.rows());
-        let mut writer = if part.layout().inner() == 1 { part.writer() } else { part.cached_writer() };
+        let mut writer = part.tile_writer();
         let mut losses_writer = losses.as_ref().and_then(Part::writer);
         let mut next = part.rows().start;
         while next < part.rows().end {

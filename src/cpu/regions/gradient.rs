@@ -37,9 +37,7 @@ impl Kernel for Gradients<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { context, part, scratch, derivatives, factor, scale, of_positions } = self;
         let Scratch { tile, of_regions, of_positions: of_position, narrow, row } = scratch;
-        let Some(mut writer) = (if part.layout().inner() == 1 { part.writer() } else { part.cached_writer() }) else {
-            return;
-        };
+        let Some(mut writer) = part.tile_writer() else { return };
         let (n, numbers, rows) = (wide_len::<S>(), context.all_classes() * wide_len::<S>(), part.rows());
         for tile in [&mut *of_regions, of_position] {
             tile.resize(numbers, 0.0);

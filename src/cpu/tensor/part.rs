@@ -39,6 +39,11 @@ impl<'a> Part<'a> {
     pub(in crate::cpu) fn cached_writer(&self) -> Option<LineWriter<'a>> {
         self.tensor.output.map(|output| LineWriter::new(output, false))
     }
+
+    /// What writes the gradient of tiles: of planes each class is a short run.
+    pub(in crate::cpu) fn tile_writer(&self) -> Option<LineWriter<'a>> {
+        if self.layout().inner() == 1 { self.writer() } else { self.cached_writer() }
+    }
 }
 
 impl Part<'_> {
