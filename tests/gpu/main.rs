@@ -5,6 +5,7 @@ mod case;
 mod common;
 mod details;
 mod determinism;
+mod divergences;
 mod elements;
 mod every_loss;
 mod futures;
